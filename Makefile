@@ -1,0 +1,48 @@
+# `make demo` and `make test` are all that a newcomer needs; Python 3.11+ and make are all that they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types links bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/pyrlm ask "Which exception does json.loads raise when the document is not valid JSON?" \
+		"$$($(BIN)/python -c 'import json, pathlib; print(pathlib.Path(json.__file__).parent.parent)')/*.py" \
+		"$$($(BIN)/python -c 'import json, pathlib; print(pathlib.Path(json.__file__).parent)')" \
+		--model extractive: --explain
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy --strict -p pyrlm
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+# Editors, mypy and import-linter don't follow setuptools' editable mapping of routers/ and retrievers/: they get links.
+links:
+	@ln -sfn ../routers pyrlm/routers
+	@ln -sfn ../retrievers pyrlm/retrievers
+
+$(VENV)/.venv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyrlm needs Python 3.11 or newer; set PYTHON=python3.12, say")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.venv pyproject.toml | links
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed pyproject.toml | links
+	$(BIN)/python -m pip install --quiet -e '.[pdf]' --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info pyrlm/routers pyrlm/retrievers

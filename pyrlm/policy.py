@@ -1,0 +1,53 @@
+"""What a run may use: a frozen description, so that one policy can serve any number of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from pyrlm.errors import ConfigurationError
+
+__all__ = ["Policy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Limits of one run. None means no limit.
+
+    A policy holds no counters: it can be shared by runs, threads and processes. What a run has used so far is in its
+    `Budget`.
+
+    Attributes:
+        max_steps: Root model calls that may lead to code (default 40). A run that meets it makes one more call, which
+            asks for the best answer so far.
+        max_subcalls: Sub-model calls of the whole run, sub-agents' calls included (default 200). Cache hits are free.
+        max_recursion_depth: Depth to which sub-agents may start sub-agents; 0 allows none (default 1).
+        max_total_tokens: Input and output tokens of all calls together (default 200,000).
+        max_subcall_tokens: Input and output tokens of all sub-calls together (default: no limit of its own).
+        max_cost_usd: US dollars of all calls together (default: no limit). Needs known prices.
+        max_seconds: Wall time of the run in seconds (default: no limit).
+
+    Raises:
+        ConfigurationError: A limit is negative, or of the wrong type.
+    """
+
+    max_steps: int | None = 40
+    max_subcalls: int | None = 200
+    max_recursion_depth: int = 1
+    max_total_tokens: int | None = 200_000
+    max_subcall_tokens: int | None = None
+    max_cost_usd: float | None = None
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.name != "max_recursion_depth":
+                continue
+            kinds = (int, float) if field.name in {"max_cost_usd", "max_seconds"} else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or value < 0:
+                kind = "number" if float in kinds else "whole number"
+                raise ConfigurationError(
+                    f"Policy({field.name}={value!r}): expected a {kind} of 0 or more, or None for no limit."
+                )
+        if self.max_steps == 0:
+            raise ConfigurationError("Policy(max_steps=0): a run needs at least one step; use 1 or more, or None.")
