@@ -1,0 +1,87 @@
+"""One background event loop a process, so that `run()` works from scripts, threads and inside a running loop.
+
+A loop of its own for each call would not do: an asynchronous client keeps its connections in the loop that opened them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from pyrlm.errors import NestedRunError
+
+__all__ = ["run"]
+
+T = TypeVar("T")
+
+_CANCEL_GRACE = 10.0
+"""Seconds that a cancelled run gets to end its workers and requests before Ctrl-C is passed on."""
+
+
+class _Portal:
+    """A daemon thread with an event loop that runs until the process ends."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._serve, name="pyrlm-portal", daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+
+_portals: dict[int, _Portal] = {}
+_lock = threading.Lock()
+
+
+def _current() -> _Portal:
+    """Return this process's portal: after a fork the parent's thread does not exist, so the child gets its own."""
+    with _lock:
+        portal = _portals.get(os.getpid())
+        if portal is None:
+            portal = _portals[os.getpid()] = _Portal()
+        return portal
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a lock held by another thread at the moment of the fork would stay held for ever
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` on the background loop and wait for it. Ctrl-C cancels it and waits until it has cleaned up.
+
+    Raises:
+        NestedRunError: Called on the background loop itself, where waiting could never end.
+    """
+    portal = _current()
+    if threading.current_thread() is portal.thread:
+        coroutine.close()
+        raise NestedRunError(
+            "run() was called from inside another run (a tool, a listener or an adapter): the loop that would have to "
+            "serve it is the one that is waiting. Use `await arun(...)` there."
+        )
+    ended = threading.Event()
+
+    async def watched() -> T:
+        try:
+            return await coroutine
+        finally:
+            ended.set()
+
+    future: Future[T] = asyncio.run_coroutine_threadsafe(watched(), portal.loop)
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        if future.cancel():
+            ended.wait(_CANCEL_GRACE)
+        raise

@@ -1,0 +1,200 @@
+"""The record of a run: every event with its tokens, cost and time, in memory and, if wanted, in a JSON Lines file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from pyrlm.adapters.base import Usage
+from pyrlm.errors import ConfigurationError
+from pyrlm.events import SCHEMA_VERSION, EventListener, StepKind, TraceStep
+from pyrlm.redact import redact
+
+__all__ = ["Recorder", "Trace"]
+
+_log = logging.getLogger("pyrlm")
+
+_MAX_TEXT = 20_000
+"""Characters of one text field that a trace keeps: enough to read, bounded whatever a model or a document holds."""
+
+PAID_KINDS = frozenset({"root_call", "subcall", "recursive_subcall", "sub_root_call", "sub_subcall", "direct_call", "last_call"})
+"""Kinds of steps that are model calls."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """The events of a run, in order.
+
+    Attributes:
+        steps: One `TraceStep` an event.
+    """
+
+    steps: list[TraceStep] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[TraceStep]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all calls together."""
+        return sum((step.usage for step in self.steps if step.usage), Usage())
+
+    @property
+    def calls(self) -> list[TraceStep]:
+        """The steps that are model calls; cache hits are none."""
+        return [step for step in self.steps if step.kind in PAID_KINDS]
+
+    def of_kind(self, *kinds: StepKind) -> list[TraceStep]:
+        """Return the steps of these kinds."""
+        return [step for step in self.steps if step.kind in kinds]
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the trace as one JSON object: ``{"schema_version": 1, "steps": [...]}``."""
+        document = {"schema_version": SCHEMA_VERSION, "steps": [_to_dict(step) for step in self.steps]}
+        return json.dumps(document, ensure_ascii=False, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> Trace:
+        """Read what `to_json` wrote, or the JSON Lines of a trace file (a last line that was cut is left out).
+
+        Raises:
+            ConfigurationError: The text is neither.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return cls.from_json_lines(text.splitlines())
+        if not isinstance(document, dict):
+            raise ConfigurationError(f"Trace.from_json: expected an object with 'steps', got {type(document).__name__}.")
+        steps = document["steps"] if "steps" in document else [document]
+        return cls([_from_dict(step) for step in steps])
+
+    @classmethod
+    def from_json_lines(cls, lines: Sequence[str]) -> Trace:
+        """Read the lines of a trace file. A run that was killed leaves at most its last line cut; that one is left out."""
+        steps: list[TraceStep] = []
+        filled = [line for line in lines if line.strip()]
+        for number, line in enumerate(filled, 1):
+            try:
+                steps.append(_from_dict(json.loads(line)))
+            except ValueError as error:
+                if number < len(filled) or not steps:
+                    raise ConfigurationError(f"Trace: line {number} is no JSON object of a trace: {error}.") from None
+        return cls(steps)
+
+
+def _to_dict(step: TraceStep) -> dict[str, Any]:
+    """Return the fields that say something; what is absent has its default when read back."""
+    result: dict[str, Any] = {"schema_version": step.schema_version}
+    for item in fields(step):
+        value = getattr(step, item.name)
+        if item.name == "usage" and value is not None:
+            value = {f.name: getattr(value, f.name) for f in fields(value)}
+        if value is not None and value != {}:
+            result[item.name] = value
+    return result
+
+
+def _from_dict(raw: object) -> TraceStep:
+    if not isinstance(raw, dict) or "kind" not in raw or "step_id" not in raw:
+        raise ConfigurationError("Trace: a step needs 'step_id' and 'kind'; this is no trace of pyrlm.")
+    known = {item.name for item in fields(TraceStep)}
+    values = {name: value for name, value in raw.items() if name in known}
+    if isinstance(values.get("usage"), dict):
+        values["usage"] = Usage(**values["usage"])
+    return TraceStep(**values)
+
+
+class Recorder:
+    """Writes the events of one run: numbers them, takes secrets out, hands them to trace, file and listeners.
+
+    Args:
+        listener: Called for every event. What it raises is logged, never passed on: a view must not end a run.
+        path: JSON Lines file, one line an event, written and flushed as it happens. Replaced where it exists.
+        trace: Trace to add to; a new one by default.
+    """
+
+    def __init__(self, listener: EventListener | None = None, path: str | Path | None = None, trace: Trace | None = None) -> None:
+        self.trace = trace if trace is not None else Trace()
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._file: TextIO | None = None
+        if path is not None:
+            self._file = _open(path)
+
+    def record(self, kind: StepKind, **values: Any) -> TraceStep:
+        """Record an event; `values` are the fields of `TraceStep` but for its number and time."""
+        with self._lock:
+            step = _clean(TraceStep(step_id=len(self.trace.steps) + 1, kind=kind, time=time.time(), **values))
+            self.trace.steps.append(step)
+            self._write(step)
+        if self._listener is not None:
+            try:
+                self._listener(step)
+            except Exception:
+                _log.exception("An event listener failed at step %d (%s); the run goes on.", step.step_id, step.kind)
+        return step
+
+    def close(self) -> None:
+        """Close the file, where there is one."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _write(self, step: TraceStep) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(_to_dict(step), ensure_ascii=True) + "\n")
+            self._file.flush()
+        except OSError as error:
+            _log.warning("The trace file can't be written any more (%s); the run goes on without it.", error)
+            self._file = None
+
+
+def _open(path: str | Path) -> TextIO:
+    try:
+        return Path(path).open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"The trace file {str(path)!r} can't be written: {error.strerror}.") from error
+
+
+def _clean(step: TraceStep) -> TraceStep:
+    """Take secrets out and cut long texts, so that a trace is safe to keep and to show."""
+    changes: dict[str, Any] = {}
+    for name in ("prompt", "output", "code", "stdout", "error", "reason"):
+        value = getattr(step, name)
+        if value:
+            changes[name] = _shorten(redact(value))
+    if step.data:
+        changes["data"] = _clean_data(step.data)
+    return replace(step, **changes) if changes else step
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return text
+    half = _MAX_TEXT // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out of the trace …\n{text[-half:]}"
+
+
+def _clean_data(value: Any) -> Any:
+    if isinstance(value, str):
+        return _shorten(redact(value))
+    if isinstance(value, Mapping):
+        return {str(key): _clean_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean_data(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _shorten(redact(str(value)))
