@@ -54,19 +54,25 @@ class Usage:
         )
 
     @classmethod
-    def parse(cls, raw: Usage | Mapping[str, Any] | None) -> Usage | None:
+    def parse(cls, raw: Usage | Mapping[str, Any] | object | None) -> Usage | None:
         """Read the usage of any provider: OpenAI's, Anthropic's, Ollama's and Gemini's keys are known.
 
-        Returns None where `raw` is None or names no tokens at all, so that the caller counts them itself.
+        `raw` may be a mapping or the object of an SDK that has `model_dump`. Returns None where it is None or names no
+        tokens at all, so that the caller counts them itself.
         """
         if raw is None or isinstance(raw, Usage):
             return raw
+        if not isinstance(raw, Mapping):
+            raw = raw.model_dump() if hasattr(raw, "model_dump") else vars(raw) if hasattr(raw, "__dict__") else {}
         output = _first_count(raw, "completion_tokens", "output_tokens", "eval_count", "candidatesTokenCount")
         prompt = _first_count(raw, "prompt_tokens", "input_tokens", "prompt_eval_count", "promptTokenCount")
         if output is None and prompt is None:
             return None
         # Anthropic counts cached tokens beside `input_tokens`, OpenAI counts them inside `prompt_tokens`.
-        beside = (_first_count(raw, "cache_read_input_tokens") or 0, _first_count(raw, "cache_creation_input_tokens") or 0)
+        beside = (
+            _first_count(raw, "cache_read_input_tokens") or 0,
+            _first_count(raw, "cache_creation_input_tokens") or 0,
+        )
         details = raw.get("prompt_tokens_details") or raw.get("input_tokens_details")
         inside = _first_count(details, "cached_tokens") if isinstance(details, Mapping) else 0
         return cls(
@@ -118,7 +124,9 @@ class ModelAdapter(Protocol):
     `endpoint` (str, part of the cache key), `context_window` (int, tokens).
     """
 
-    def complete(self, messages: Sequence[Message], max_tokens: int, temperature: float | None, **options: Any) -> ModelResponse:
+    def complete(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None, **options: Any
+    ) -> ModelResponse:
         """Answer `messages` with at most `max_tokens` tokens; `temperature` None leaves it to the provider."""
         ...
 
@@ -127,7 +135,9 @@ class ModelAdapter(Protocol):
 class AsyncModelAdapter(Protocol):
     """The protocol of an asynchronous model of one's own."""
 
-    def acomplete(self, messages: Sequence[Message], max_tokens: int, temperature: float | None, **options: Any) -> Awaitable[ModelResponse]:
+    def acomplete(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None, **options: Any
+    ) -> Awaitable[ModelResponse]:
         """Answer `messages` with at most `max_tokens` tokens; `temperature` None leaves it to the provider."""
         ...
 

@@ -1,0 +1,159 @@
+"""Calls any adapter, one of the user's own included, the same way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.adapters.base import Message, ModelResponse, Usage
+from pyrlm.adapters.wording import context_limit, is_context_length
+from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, ModelUnavailableError, PyRLMError
+from pyrlm.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["accepts_option", "acomplete", "check_adapter"]
+
+_MAX_THREADS = 256  # asyncio's own pool has six threads on a two-core machine, fewer than sub-calls at once
+
+
+async def acomplete(
+    adapter: Any, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
+) -> ModelResponse:
+    """Ask `adapter`: its `acomplete` where it has one, else its `complete` in a worker thread.
+
+    Args:
+        adapter: Any object of the protocols in `pyrlm.adapters.base`.
+        messages: Chat messages, oldest first.
+        max_tokens: Most tokens that the reply may have.
+        temperature: Sampling temperature; None leaves it to the provider.
+        options: Passed on as they are.
+
+    Returns:
+        The reply, its usage read into a `Usage` (None where the provider sent none). A plain string that an adapter
+        returns is taken as the text.
+
+    Raises:
+        ConfigurationError: `adapter` has neither method, doesn't take one of `options`, or returned another type.
+        ContextLengthError: The adapter's exception says that the prompt is too long.
+        ModelUnavailableError: The adapter raised `ConnectionError` or `TimeoutError`.
+        ModelError: It raised anything else that is no error of pyrlm; its own exception is the cause.
+    """
+    check_adapter(adapter)
+    call, is_async = _method(adapter)
+    for name in options:
+        if not accepts_option(adapter, name):
+            raise ConfigurationError(
+                f"{type(adapter).__name__} doesn't take the option {name!r}; add **options to its "
+                f"{call.__name__}(messages, max_tokens, temperature)."
+            )
+    try:
+        if is_async:
+            reply = call(messages, max_tokens, temperature, **options)
+        else:
+            reply = await _in_thread(call, messages, max_tokens, temperature, options)
+        if inspect.isawaitable(reply):
+            reply = await reply
+    except PyRLMError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an adapter of the user's may raise anything
+        raise _wrapped(adapter, error) from _safe_cause(error)
+    return _checked(adapter, reply)
+
+
+def check_adapter(adapter: Any) -> None:
+    """Raise `ConfigurationError` where `adapter` can't be asked."""
+    if isinstance(adapter, type):
+        raise ConfigurationError(
+            f"adapter={adapter.__name__}: a class was given; pass an instance, {adapter.__name__}(…)."
+        )
+    if not any(callable(getattr(adapter, name, None)) for name in ("acomplete", "complete")):
+        raise ConfigurationError(
+            f"adapter={type(adapter).__name__}: expected an object with complete(messages, max_tokens, temperature) or an "
+            'asynchronous acomplete of the same arguments; pyrlm.adapters.get_adapter("openai:gpt-4.1") makes one.'
+        )
+
+
+def accepts_option(adapter: Any, name: str) -> bool:
+    """Whether the method of `adapter` that is called takes an option of this name."""
+    call, _ = _method(adapter)
+    try:
+        parameters = inspect.signature(call).parameters
+    except (TypeError, ValueError):  # callables written in C may have no signature
+        return True
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return True
+    parameter = parameters.get(name)
+    return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+
+
+def _method(adapter: Any) -> tuple[Callable[..., Any], bool]:
+    """The method to call, and whether it may be called on the loop."""
+    call = getattr(adapter, "acomplete", None)
+    if callable(call):
+        return call, True
+    call = adapter.complete
+    return call, inspect.iscoroutinefunction(call)
+
+
+async def _in_thread(
+    call: Callable[..., Any],
+    messages: Sequence[Message],
+    max_tokens: int,
+    temperature: float | None,
+    options: Mapping[str, Any],
+) -> Any:
+    context = contextvars.copy_context()
+
+    def work() -> Any:
+        try:
+            return context.run(call, messages, max_tokens, temperature, **options)
+        except StopIteration as error:
+            # A future can't carry StopIteration (the awaiting task would hang on Python 3.11); `next()` on a list of
+            # replies that is used up is the commonest way to raise one.
+            raise RuntimeError("StopIteration: next() was called on an iterator that is used up") from error
+
+    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), work)
+
+
+@lru_cache(maxsize=1)
+def _threads(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - the key: a forked process has none of its parent's threads
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only synchronous adapters need it
+
+    return ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="pyrlm-model")
+
+
+def _wrapped(adapter: Any, error: Exception) -> ModelError:
+    text = redact(f"{type(adapter).__name__} failed: {type(error).__name__}: {error}")
+    model = getattr(adapter, "model", None)
+    name = model if isinstance(model, str) else None
+    if is_context_length(text):
+        return ContextLengthError(text, model=name, limit=context_limit(text))
+    if isinstance(error, ConnectionError | TimeoutError):
+        return ModelUnavailableError(text, model=name)
+    return ModelError(text, model=name)
+
+
+def _safe_cause(error: Exception) -> Exception | None:
+    """The exception to chain: a traceback would print the text of one that holds a secret."""
+    return error if redact(str(error)) == str(error) else None
+
+
+def _checked(adapter: Any, reply: Any) -> ModelResponse:
+    if isinstance(reply, str):
+        return ModelResponse(reply)
+    if not isinstance(reply, ModelResponse):
+        raise ConfigurationError(
+            f"{type(adapter).__name__} returned {type(reply).__name__}; expected pyrlm.adapters.ModelResponse(text, usage=…) "
+            "or a string."
+        )
+    if reply.usage is None or isinstance(reply.usage, Usage):
+        return reply
+    return replace(reply, usage=Usage.parse(reply.usage))
