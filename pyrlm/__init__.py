@@ -1,1 +1,86 @@
-"""pyrlm."""
+"""pyrlm answers questions over more text than a model can read.
+
+`SmartRouter` picks the cheapest way that can be trusted; `RLM` is the loop in which a model writes code over the text.
+Everything here is loaded when it is first used, so that `import pyrlm` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyrlm.adapters.base import Usage
+    from pyrlm.budget import Budget
+    from pyrlm.cache import DiskCache
+    from pyrlm.citations import Citation
+    from pyrlm.context import Context
+    from pyrlm.errors import PolicyError, PyRLMError
+    from pyrlm.events import TraceStep
+    from pyrlm.policy import Policy
+    from pyrlm.pricing import Price
+    from pyrlm.result import RunResult
+    from pyrlm.rlm import RLM
+    from pyrlm.routers import ExecutionProfile, RouteDecision, RouterConfig, RouterResult, SmartRouter
+    from pyrlm.stages import Stage
+    from pyrlm.trace import Trace
+
+__all__ = [
+    "RLM",
+    "Budget",
+    "Citation",
+    "Context",
+    "DiskCache",
+    "ExecutionProfile",
+    "Policy",
+    "PolicyError",
+    "Price",
+    "PyRLMError",
+    "RouteDecision",
+    "RouterConfig",
+    "RouterResult",
+    "RunResult",
+    "SmartRouter",
+    "Stage",
+    "Trace",
+    "TraceStep",
+    "Usage",
+]
+
+_HOMES = {
+    "RLM": "pyrlm.rlm",
+    "Budget": "pyrlm.budget",
+    "Citation": "pyrlm.citations",
+    "Context": "pyrlm.context",
+    "DiskCache": "pyrlm.cache",
+    "ExecutionProfile": "pyrlm.routers",
+    "Policy": "pyrlm.policy",
+    "PolicyError": "pyrlm.errors",
+    "Price": "pyrlm.pricing",
+    "PyRLMError": "pyrlm.errors",
+    "RouteDecision": "pyrlm.routers",
+    "RouterConfig": "pyrlm.routers",
+    "RouterResult": "pyrlm.routers",
+    "RunResult": "pyrlm.result",
+    "SmartRouter": "pyrlm.routers",
+    "Stage": "pyrlm.stages",
+    "Trace": "pyrlm.trace",
+    "TraceStep": "pyrlm.events",
+    "Usage": "pyrlm.adapters.base",
+}
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'pyrlm' has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -19,7 +19,9 @@
     │   ├── MaxTokensExceeded
     │   ├── MaxSubcallTokensExceeded
     │   ├── MaxCostExceeded
-    │   └── MaxSecondsExceeded
+    │   ├── MaxSecondsExceeded
+    │   ├── InvalidRepliesExceeded           replies with neither code nor answer, too many in a row
+    │   └── RunStalled                       the same code with the same outcome, again and again
     ├── ReplError                            the REPL itself failed (code that fails is no exception here)
     │   ├── ReplUnavailableError             it can't be started on this machine, or not with this isolation
     │   ├── ReplCrashedError                 the worker died, lied or was killed
@@ -42,6 +44,7 @@ __all__ = [
     "BadReplyError",
     "ConfigurationError",
     "ContextLengthError",
+    "InvalidRepliesExceeded",
     "MaxCostExceeded",
     "MaxRecursionExceeded",
     "MaxSecondsExceeded",
@@ -60,6 +63,7 @@ __all__ = [
     "ReplError",
     "ReplUnavailableError",
     "RetrieverError",
+    "RunStalled",
     "WireError",
 ]
 
@@ -69,9 +73,16 @@ class PyRLMError(Exception):
 
     Attributes:
         trace: The `Trace` of the run that ended with this error; None outside of a run.
+        result: What the run had when it ended: best answer so far, usage, cost, trace; None outside of a run.
     """
 
     trace: Trace | None = None
+    result: RunResult | None = None
+
+    @property
+    def output(self) -> str:
+        """Best answer so far; an empty string where there is none."""
+        return self.result.output if self.result is not None else ""
 
 
 class ConfigurationError(PyRLMError, ValueError):
@@ -139,26 +150,15 @@ class BadReplyError(ModelError):
 
 
 class PolicyError(PyRLMError):
-    """A limit of `Policy` or `Budget` was met.
+    """A limit of a run was met.
 
-    Nothing that was paid for is lost: a `PolicyError` that leaves a run carries what the run had.
+    Nothing that was paid for is lost: `trace`, `output` and `result` carry what the run had.
 
     Attributes:
-        limit: Name of the policy field that was met, such as ``"max_steps"``.
-        output: Best answer so far; an empty string where there is none.
-        result: The whole result, marked incomplete, with usage, cost and trace; None before a run has begun.
+        limit: Name of the option that was met, such as ``"max_steps"``.
     """
 
     limit: str = ""
-
-    def __init__(self, message: str, *, result: RunResult | None = None) -> None:
-        super().__init__(message)
-        self.result = result
-
-    @property
-    def output(self) -> str:
-        """Best answer so far; an empty string where there is none."""
-        return self.result.output if self.result is not None else ""
 
 
 class MaxStepsExceeded(PolicyError):  # noqa: N818 - the established name in this family of tools
@@ -201,6 +201,18 @@ class MaxSecondsExceeded(PolicyError):  # noqa: N818
     """`Policy.max_seconds` of wall time are over."""
 
     limit = "max_seconds"
+
+
+class InvalidRepliesExceeded(PolicyError):  # noqa: N818
+    """`invalid_response_limit` replies in a row held neither code nor a final answer."""
+
+    limit = "invalid_response_limit"
+
+
+class RunStalled(PolicyError):  # noqa: N818
+    """The model ran the same code with the same outcome again and again."""
+
+    limit = "stalled"
 
 
 class ReplError(PyRLMError):

@@ -1,0 +1,189 @@
+"""RLM: the loop in which a model writes code over a text that it can't read at once.
+
+After Zhang et al., Recursive Language Models (arXiv 2512.24601).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyrlm import portal
+from pyrlm.adapters.calling import check_adapter
+from pyrlm.budget import Budget
+from pyrlm.calls import Caller
+from pyrlm.context import Context
+from pyrlm.errors import ConfigurationError, ModelError, PolicyError, PyRLMError, ReplCrashedError
+from pyrlm.events import EventListener
+from pyrlm.guards import Candidate
+from pyrlm.last_call import best_answer
+from pyrlm.outcome import Outcome, build_result
+from pyrlm.policy import Policy
+from pyrlm.result import RunResult
+from pyrlm.session import Session
+from pyrlm.trace import Recorder
+from pyrlm.turns import Finished, take
+
+if TYPE_CHECKING:
+    from pyrlm.cache import DiskCache
+    from pyrlm.repl.protocol import Isolation, ReplFactory
+    from pyrlm.stages import Stage
+
+__all__ = ["RLM"]
+
+
+@dataclass(frozen=True, slots=True)
+class RLM:
+    """Answers questions over texts of any size by a loop of model-written code. Holds options only: share it freely.
+
+    Attributes:
+        adapter: The root model, which writes the code.
+        subcall_adapter: The model that sub-calls ask; the root model by default.
+        subcall_models: Further models that code may name by ``llm_query(…, model="name")``.
+        policy: Limits of each run; `Policy()` by default.
+        cache: Cache for sub-calls; None for none.
+        max_tokens: Most tokens of a root reply.
+        temperature: Of root calls; None leaves it to the provider.
+        subcall_temperature: Of sub-calls; None leaves it to the provider.
+        subcall_max_tokens: Most tokens of a sub-call's reply, where the code names none.
+        system_prompt: Takes the place of the built-in system message.
+        instruction: The application's own rules, told after the question.
+        max_output_chars: Characters of print-out shown to the model each step.
+        repl_backend: ``"exec"`` (alias ``"python"``), ``"monty"``, or a callable that returns a `Repl`.
+        repl_timeout: Seconds of the code's own wall time a step; waiting for sub-calls does not count.
+        isolation: ``"best_effort"`` or ``"strict"``, see `pyrlm.repl.protocol.Setup`.
+        conversation_history: True sends the whole conversation each step; False the opening and the last exchange.
+        max_history_tokens: Cut the oldest turns when the conversation passes this; by default the model's window.
+        auto_finalize_var: Name of a variable that ends the run as soon as code defines it.
+        parallel_subcalls: Whether `ask_chunks` and `llm_query_batch` run side by side where code doesn't say.
+        max_concurrent_subcalls: Model calls in flight at once.
+        require_repl_before_final: Turn back an answer that was given before any code ran.
+        require_subcall_before_final: Turn back an answer that was given before any sub-call.
+        invalid_response_limit: Replies in a row with neither code nor answer that end the run; None for no limit.
+        fallback_code: Run once when that limit is met, before the run ends by it.
+        on_limit: ``"raise"`` the limit's `PolicyError` or ``"return"`` an incomplete result; both carry the best answer.
+        event_listener: Called with every `TraceStep` as it happens.
+        trace_path: JSON Lines file that gets every event as it happens.
+
+    Raises:
+        ConfigurationError: An option can't be used.
+    """
+
+    adapter: Any
+    subcall_adapter: Any = None
+    subcall_models: Mapping[str, Any] | None = None
+    policy: Policy | None = None
+    cache: DiskCache | None = None
+    max_tokens: int = 4096
+    temperature: float | None = None
+    subcall_temperature: float | None = None
+    subcall_max_tokens: int = 1024
+    system_prompt: str | None = None
+    instruction: str = ""
+    max_output_chars: int = 8_000
+    repl_backend: str | ReplFactory = "exec"
+    repl_timeout: float = 10.0
+    isolation: Isolation = "best_effort"
+    conversation_history: bool = True
+    max_history_tokens: int | None = None
+    auto_finalize_var: str | None = None
+    parallel_subcalls: bool = True
+    max_concurrent_subcalls: int = 10
+    require_repl_before_final: bool = False
+    require_subcall_before_final: bool = False
+    invalid_response_limit: int | None = 4
+    fallback_code: str | None = None
+    on_limit: Literal["raise", "return"] = "raise"
+    event_listener: EventListener | None = None
+    trace_path: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        for adapter in (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values()):
+            if adapter is not None or adapter is self.adapter:
+                check_adapter(adapter)
+        for name in ("max_tokens", "subcall_max_tokens", "max_output_chars", "repl_timeout", "max_concurrent_subcalls"):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")
+        if self.on_limit not in {"raise", "return"}:
+            raise ConfigurationError(f"RLM(on_limit={self.on_limit!r}): expected 'raise' or 'return'.")
+
+    def run(self, query: str, context: Context | str | Sequence[str] | None = None) -> RunResult:
+        """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
+
+        Args:
+            query: The question.
+            context: A `Context`, a string, or a list of strings (documents).
+
+        Returns:
+            The result; ``output, trace = rlm.run(…)`` unpacks it.
+
+        Raises:
+            PolicyError: A limit was met and `on_limit` is ``"raise"``; carries the best answer so far.
+            ModelError: The root model can't be reached or refuses; carries what the run had.
+            NestedRunError: Called on pyrlm's own loop; use `arun` there.
+        """
+        return portal.run(self.arun(query, context))
+
+    async def arun(
+        self,
+        query: str,
+        context: Context | str | Sequence[str] | None = None,
+        *,
+        stages: Sequence[Stage] = (),
+        caller: Caller | None = None,
+        notes: Sequence[str] = (),
+    ) -> RunResult:
+        """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind.
+
+        Args:
+            query: The question.
+            context: A `Context`, a string, or a list of strings (documents).
+            stages: Stages of the run; one without conditions by default.
+            caller: Budget, trace and cache of a larger run that this one is part of.
+            notes: Told to the model after the question, such as what was tried before.
+        """
+        text = None if context is None else Context.of(context)
+        if caller is not None:
+            return await self._run(query, text, caller, stages, notes)
+        recorder = Recorder(self.event_listener, self.trace_path)
+        budget = Budget(self.policy or Policy())
+        try:
+            return await self._run(
+                query, text, Caller(budget, recorder, self.cache, self.max_concurrent_subcalls), stages, notes
+            )
+        finally:
+            recorder.close()
+
+    async def _run(
+        self, query: str, context: Context | None, caller: Caller, stages: Sequence[Stage], notes: Sequence[str]
+    ) -> RunResult:
+        caller.recorder.record("run_started", prompt=query, data={"chars": context.len_chars() if context else 0})
+        error: PyRLMError | None = None
+        async with Session(self, query, context, caller=caller, stages=stages, notes=notes) as session:
+            try:
+                async with asyncio.timeout(session.loop_seconds()):
+                    answer: Candidate | None = await self._loop(session)
+            except (PolicyError, TimeoutError) as met:
+                error = met if isinstance(met, PolicyError) else session.out_of_time()
+                answer = await best_answer(session, error)
+            except (ModelError, ReplCrashedError) as failure:
+                error, answer = failure, session.best
+            result = await build_result(session, Outcome(answer, error))
+        if error is not None and self.on_limit == "raise":
+            error.trace, error.result = result.trace, result
+            raise error
+        return result
+
+    async def _loop(self, session: Session) -> Candidate:
+        """Ask, run, show; until an answer passes or a limit is met (a `PolicyError`)."""
+        while True:
+            session.begin_step()
+            reply = await session.ask()
+            step = await take(session, reply)
+            if isinstance(step, Finished):
+                return step.answer
+            session.transcript.assistant(reply.text)
+            session.transcript.user(session.with_budget(step.message))

@@ -1,0 +1,306 @@
+"""What one run owns: models, budget, transcript, REPL, sub-calls, coverage; and the two things it does with them: ask
+the root model, and run its code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyrlm import prompts
+from pyrlm.adapters.base import Message
+from pyrlm.calls import Call, Caller, Model, Reply
+from pyrlm.coverage import Coverage
+from pyrlm.errors import ContextLengthError, MaxSecondsExceeded, MaxStepsExceeded, ReplCrashedError
+from pyrlm.guards import Candidate, Stall
+from pyrlm.repl import make_repl
+from pyrlm.repl.functions import context_functions
+from pyrlm.repl.protocol import Execution, Setup, Variable
+from pyrlm.stages import Stage
+from pyrlm.subcalls import SubCallOptions, SubCalls
+from pyrlm.transcript import Transcript
+
+if TYPE_CHECKING:
+    from pyrlm.context import Context
+    from pyrlm.rlm import RLM
+
+__all__ = ["Session"]
+
+_MAX_REPLACED = 3
+"""Times that a REPL which died is replaced before the run is given up."""
+
+_MAX_COMPACTIONS = 4
+"""Times in a row that a prompt refused as too long is cut and sent again."""
+
+_LAST_CALL_TOKENS = 1024
+"""Reply tokens that the call kept in reserve asks for at most."""
+
+_CUT_FACTOR = 4
+"""A root reply that was cut gets twice the room the next time, up to this many times `max_tokens`."""
+
+_TIME_KEPT = (0.2, 30.0)
+"""Share of `max_seconds`, and most seconds, kept for the last call."""
+
+
+class Session:
+    """One run's state. Use as an asynchronous context manager: leaving it ends the REPL and whatever is under way."""
+
+    def __init__(
+        self,
+        rlm: RLM,
+        query: str,
+        context: Context | None,
+        *,
+        caller: Caller,
+        stages: Sequence[Stage] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.rlm = rlm
+        self.query = query
+        self.context = context
+        self.caller = caller
+        self.budget = caller.budget
+        self.recorder = caller.recorder
+        self.root = Model(rlm.adapter)
+        sub = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else self.root
+        self.coverage = Coverage(context) if context is not None else None
+        self.subcalls = SubCalls(
+            caller,
+            sub,
+            SubCallOptions(
+                max_tokens=rlm.subcall_max_tokens, temperature=rlm.subcall_temperature, parallel=rlm.parallel_subcalls
+            ),
+            self.coverage,
+            {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()},
+        )
+        self.stages = tuple(stages) or (Stage(name="loop"),)
+        self.stage_index = 0
+        self.stage_steps = 0
+        self.max_tokens = rlm.max_tokens
+        self.printed: list[str] = []
+        self.code = ""
+        self.executions = 0
+        self.invalid = 0
+        self.stall = Stall()
+        self.quotes_objected = False
+        self.fallback_used = False
+        self.best: Candidate | None = None
+        self.variables: tuple[Variable, ...] = ()
+        self._replaced = 0
+        self._repl = make_repl(rlm.repl_backend)
+        self._starting: asyncio.Task[None] | None = None
+        self.transcript = self._opening(notes)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the run is in."""
+        return self.stages[self.stage_index]
+
+    def _opening(self, notes: Sequence[str]) -> Transcript:
+        self.subcalls.open_stage(self.stage.subcalls)
+        system = self.rlm.system_prompt or prompts.compose_system(
+            has_text=self.context is not None,
+            subcalls=self.stage.subcalls != 0,
+            sub_chars=self.subcalls.chars,
+            max_output_chars=self.rlm.max_output_chars,
+            language_notes=self._repl.language_notes,
+        )
+        first = prompts.first_message(
+            self.query, self.context, instruction=self.rlm.instruction, notes=[*notes, self.stage.instruction]
+        )
+        opening = [Message(role="system", content=system), Message(role="user", content=first)]
+        return Transcript(opening, self.root.counter, multi_turn=self.rlm.conversation_history)
+
+    async def __aenter__(self) -> Session:
+        self._starting = asyncio.create_task(self._repl.start(self._setup()))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await self._repl.close()
+
+    def _setup(self) -> Setup:
+        functions = dict(self.subcalls.functions())
+        if self.context is not None:
+            functions |= context_functions(self.context)
+        return Setup(
+            context=self.context,
+            functions=functions,
+            timeout=self.rlm.repl_timeout,
+            max_output_chars=self.rlm.max_output_chars,
+            isolation=self.rlm.isolation,
+        )
+
+    async def ask(self) -> Reply:
+        """Ask the root model for its next step, beside the start of the REPL."""
+        self._keep_back()
+        self._compact(self._history_limit())
+        for _ in range(_MAX_COMPACTIONS):
+            try:
+                return await self._beside_start(self.caller.ask(self.root, self._root_call()))
+            except ContextLengthError as error:
+                if not self._compact(min(error.limit or self.transcript.tokens, self.transcript.tokens)):
+                    raise
+        return await self.caller.ask(self.root, self._root_call())
+
+    async def _beside_start(self, asking: Any) -> Reply:
+        """Wait for the reply; a REPL that can't be started ends the call, before more is paid for nothing."""
+        call = asyncio.ensure_future(asking)
+        try:
+            if self._starting is not None and not self._starting.done():
+                await asyncio.wait({call, self._starting}, return_when=asyncio.FIRST_COMPLETED)
+            if self._starting is not None and self._starting.done():
+                self._starting.result()
+            reply: Reply = await call
+            return reply
+        finally:
+            call.cancel()
+
+    def _root_call(self) -> Call:
+        messages = self.transcript.messages
+        return Call(
+            messages=messages,
+            purpose="root",
+            kind="root_call",
+            max_tokens=self.max_tokens,
+            temperature=self.rlm.temperature,
+        )
+
+    def _keep_back(self) -> None:
+        """Hold what the last call would cost now, so that there is always room for it."""
+        tokens = self.transcript.tokens + _LAST_CALL_TOKENS
+        price = self.root.price
+        cost = price.upper_cost(self.transcript.tokens, _LAST_CALL_TOKENS) if price is not None else 0.0
+        share, most = _TIME_KEPT
+        seconds = min(most, share * self.budget.policy.max_seconds) if self.budget.policy.max_seconds else 0.0
+        self.budget.keep_back(tokens=tokens, cost_usd=cost, seconds=seconds)
+
+    def _history_limit(self) -> int:
+        own = self.rlm.max_history_tokens
+        window = self.root.window
+        known = window.input_limit - self.rlm.max_tokens if window.source != "unknown" else None
+        limits = [limit for limit in (own, known) if limit]
+        return min(limits) if limits else 0
+
+    def _compact(self, limit: int) -> int:
+        if not limit or self.transcript.tokens < limit:
+            return 0
+        removed = self.transcript.compact(limit)
+        if removed:
+            self.recorder.record("compaction", reason=f"history over {limit} tokens", data={"messages": removed})
+        return removed
+
+    def grant_room(self) -> None:
+        """Give the next root reply more room, after one that was cut."""
+        self.max_tokens = min(self.max_tokens * 2, self.rlm.max_tokens * _CUT_FACTOR)
+
+    async def execute(self, code: str) -> Execution:
+        """Run `code`; a REPL that dies is replaced, and the result says what was lost.
+
+        Raises:
+            ReplCrashedError: It died once too often.
+        """
+        if self._starting is not None:
+            await self._starting
+        self.executions += 1
+        self.code = code
+        self.subcalls.parent = self.recorder.trace.steps[-1].step_id if self.recorder.trace.steps else None
+        try:
+            result = await self._repl.run(code)
+            self.variables = await self._repl.variables()
+        except ReplCrashedError as error:
+            result = await self._replace(error)
+        self._note(code, result)
+        return result
+
+    async def _replace(self, error: ReplCrashedError) -> Execution:
+        self._replaced += 1
+        if self._replaced > _MAX_REPLACED:
+            raise error
+        await self._repl.close()
+        self._repl = make_repl(self.rlm.repl_backend)
+        await self._repl.start(self._setup())
+        lost = ", ".join(variable.name for variable in self.variables[:40]) or "none"
+        self.variables = ()
+        text = f"{error} The REPL was started anew. Lost variables: {lost}. Lost too: functions and imports of your code."
+        self.recorder.record("repl_replaced", reason=str(error), error=text)
+        return Execution(error=text, error_type="ReplCrashedError")
+
+    def _note(self, code: str, result: Execution) -> None:
+        self.recorder.record(
+            "repl_exec",
+            code=code,
+            stdout=result.stdout,
+            error=result.error,
+            elapsed=result.elapsed,
+            data={"waited": round(result.waited, 6), "host_calls": result.host_calls, "backend": self._repl.name},
+        )
+        if result.stdout_chars > len(result.stdout):
+            self.recorder.record("truncation", reason=f"{result.stdout_chars} characters printed, {len(result.stdout)} shown")
+        if result.stdout:
+            self.printed.append(result.stdout)
+            if self.coverage is not None:
+                self.coverage.add(result.stdout)
+
+    async def get(self, name: str) -> Any:
+        """Return a variable's value; KeyError where there is none."""
+        if self._starting is not None:
+            await self._starting
+        return await self._repl.get(name)
+
+    def open_next_stage(self) -> str:
+        """Begin the next stage; return what the model is told."""
+        before = self.stage
+        self.stage_index += 1
+        self.stage_steps = 0
+        self.subcalls.open_stage(self.stage.subcalls)
+        self.recorder.record("stage", reason=f"{before.name} ended without a grounded answer", data={"stage": self.stage.name})
+        opened = ""
+        if before.subcalls == 0 and self.stage.subcalls != 0:
+            opened = prompts.subcalls_opened(self.stage.subcalls, self.subcalls.chars)
+        text = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
+        return text or "Go on, and look further before you answer."
+
+    def begin_step(self) -> None:
+        """Count a step; a stage that has used up its own steps gives way to the next one.
+
+        Raises:
+            MaxStepsExceeded: The policy's steps are used up.
+        """
+        limit = self.budget.policy.max_steps
+        if limit is not None and self.budget.steps >= limit:
+            raise MaxStepsExceeded(f"max_steps={limit}: that many root calls were made without a final answer.")
+        own = self.stage.max_steps
+        if own is not None and self.stage_steps >= own and self.stage_index < len(self.stages) - 1:
+            self.transcript.add_to_last(self.open_next_stage())
+        self.stage_steps += 1
+
+    def with_budget(self, message: str) -> str:
+        """Add what is left of the limits, told from half on, to what the model is told."""
+        line = prompts.budget_line(self.budget.left())
+        return f"{message}\n\n{line}" if line else message
+
+    def loop_seconds(self) -> float | None:
+        """Seconds that the loop may take; what is kept for the last call is taken off."""
+        self._keep_back()
+        return self.budget.seconds_left()
+
+    def out_of_time(self) -> MaxSecondsExceeded:
+        """Return the error for a run whose time is over."""
+        limit = self.budget.policy.max_seconds
+        return MaxSecondsExceeded(f"max_seconds={limit}: the run's time was over after {self.budget.elapsed:.1f} s.")
+
+    def limits_met(self, ended_by: str | None) -> tuple[str, ...]:
+        """Return the names of all limits met, those too that the run went on after."""
+        met = [self.subcalls.limit_met.limit] if self.subcalls.limit_met is not None else []
+        return tuple(dict.fromkeys([*met, *([ended_by] if ended_by else [])]))
+
+    async def share_read(self) -> float | None:
+        """Return the share of the text that a model has read; None without a text."""
+        if self.coverage is None:
+            return None
+        coverage = self.coverage
+        return await asyncio.to_thread(lambda: coverage.share)

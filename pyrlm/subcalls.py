@@ -1,0 +1,258 @@
+"""Sub-calls: the functions by which model-written code asks smaller models about pieces of the text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyrlm.calls import Call, Caller, Model, Reply
+from pyrlm.errors import ModelError, PolicyError
+from pyrlm.prompts import NO_ANSWER, question_prompt, sub_messages
+from pyrlm.replies import is_abstention
+
+if TYPE_CHECKING:
+    from pyrlm.coverage import Coverage
+    from pyrlm.repl.protocol import HostFunction
+
+__all__ = ["SubCallOptions", "SubCalls", "failed"]
+
+_RETRY_FACTOR = 2
+"""A cut reply is asked for again once, with this many times the room."""
+
+_CHARS_PER_TOKEN = 3
+"""Characters a token that the advertised size of a sub-call assumes: low for English, so that most texts fit."""
+
+_MAX_SUB_CHARS = 300_000
+"""Most characters that the prompt advertises for one sub-call: models read long pieces worse than several short ones
+(RULER, NoLiMa: see `RouterConfig`)."""
+
+
+def failed(reason: str) -> str:
+    """Return what stands in the place of a sub-call that gave no answer."""
+    return f"[sub-call failed: {reason}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubCallOptions:
+    """How sub-calls are made.
+
+    Attributes:
+        max_tokens: Most tokens of a reply, where the code names none.
+        temperature: None leaves it to the provider.
+        parallel: Whether `ask_chunks` and `llm_query_batch` run side by side where the code doesn't say.
+        depth: Level of the run, for the trace.
+    """
+
+    max_tokens: int = 1024
+    temperature: float | None = None
+    parallel: bool = True
+    depth: int = 0
+
+
+class SubCalls:
+    """The sub-calls of one run.
+
+    Args:
+        caller: Makes the calls.
+        model: The sub-model.
+        options: How.
+        coverage: Told what the sub-models read.
+        models: Further models that code may name by `model=`.
+    """
+
+    def __init__(
+        self, caller: Caller, model: Model, options: SubCallOptions, coverage: Coverage | None, models: Mapping[str, Model]
+    ) -> None:
+        self._caller = caller
+        self._model = model
+        self._options = options
+        self._coverage = coverage
+        self._models = dict(models)
+        self.parent: int | None = None
+        self.made = 0
+        self.limit_met: PolicyError | None = None
+        self.limit_told = False
+        self._allowed: int | None = None
+        self._stage_made = 0
+
+    @property
+    def chars(self) -> int:
+        """Characters that one sub-call takes, as the prompt tells it."""
+        tokens = self._model.window.input_limit - self._options.max_tokens - 500
+        return max(2_000, min(_MAX_SUB_CHARS, tokens * _CHARS_PER_TOKEN))
+
+    def open_stage(self, allowed: int | None) -> None:
+        """Begin a stage in which at most `allowed` sub-calls can be made; 0: the functions don't exist."""
+        self._allowed = allowed
+        self._stage_made = 0
+
+    def functions(self) -> dict[str, HostFunction]:
+        """Return the host functions by the names that code uses."""
+        functions: dict[str, HostFunction] = {
+            "llm_query": self.llm_query,
+            "llm_batch": self.llm_batch,
+            "llm_query_batched": self.llm_batch,
+            "llm_query_batch": self.llm_query_batch,
+            "ask": self.ask,
+            "ask_chunks": self.ask_chunks,
+            "ask_chunks_first": self.ask_chunks_first,
+        }
+        return functions
+
+    async def llm_query(self, text: str, model: str | None = None, max_tokens: int | None = None) -> str:
+        """Ask the sub-model `text`; return its answer, or ``[sub-call failed: reason]``."""
+        self._check_open("llm_query")
+        return await self._one(_text(text, "llm_query(text)"), self._named(model), _cap(max_tokens))
+
+    async def llm_batch(self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None) -> list[str]:
+        """Ask all `prompts` side by side; return the answers in their order, a failed one as its error."""
+        return await self._batch("llm_batch", prompts, model, max_tokens, parallel=True)
+
+    async def llm_query_batch(
+        self,
+        chunks: Sequence[str],
+        model: str | None = None,
+        max_tokens: int | None = None,
+        parallel: bool | None = None,
+    ) -> list[str]:
+        """Ask all `chunks`, side by side unless `parallel` is False; return the answers in their order."""
+        return await self._batch("llm_query_batch", chunks, model, max_tokens, parallel=parallel)
+
+    async def ask(self, question: str, text: str, max_tokens: int | None = None) -> str:
+        """Ask `question` about one piece of text; return the answer, or ``NO_ANSWER``."""
+        self._check_open("ask")
+        prompt = question_prompt(_text(question, "ask(question)"), _text(text, "ask(text)"))
+        return await self._one(prompt, self._model, _cap(max_tokens))
+
+    async def ask_chunks(
+        self, question: str, chunks: Sequence[str], max_tokens: int | None = None, parallel: bool | None = None
+    ) -> list[str]:
+        """Ask `question` about each piece; return the answers in their order, ``NO_ANSWER`` where a piece has none."""
+        prompts = [question_prompt(_text(question, "ask_chunks(question)"), c) for c in _texts(chunks, "ask_chunks(chunks)")]
+        return await self._batch("ask_chunks", prompts, None, max_tokens, parallel=parallel)
+
+    async def ask_chunks_first(self, question: str, chunks: Sequence[str], max_tokens: int | None = None) -> str:
+        """Ask `question` about one piece after the other and stop at the first answer; ``NO_ANSWER`` if none has one."""
+        self._check_open("ask_chunks_first")
+        for chunk in _texts(chunks, "ask_chunks_first(chunks)"):
+            answer = await self.ask(question, chunk, max_tokens)
+            if not is_abstention(answer) and not answer.startswith(failed("")[:-1]):
+                return answer
+            if self.limit_met is not None:
+                return answer
+        return NO_ANSWER
+
+    async def _batch(
+        self, name: str, prompts: Sequence[str], model: str | None, max_tokens: int | None, *, parallel: bool | None
+    ) -> list[str]:
+        self._check_open(name)
+        texts = _texts(prompts, f"{name}(prompts)")
+        chosen, cap = self._named(model), _cap(max_tokens)
+        if parallel is None:
+            parallel = self._options.parallel
+        if parallel:
+            return list(await asyncio.gather(*(self._one(text, chosen, cap) for text in texts)))
+        return [await self._one(text, chosen, cap) for text in texts]
+
+    async def _one(self, prompt: str, model: Model, max_tokens: int | None) -> str:
+        """Make one sub-call. Whatever goes wrong with the model or the limits becomes its answer."""
+        problem = self._refused(prompt, model)
+        if problem:
+            return failed(problem)
+        self._stage_made += 1
+        call = Call(
+            messages=sub_messages(prompt),
+            purpose="subcall",
+            kind="subcall",
+            max_tokens=max_tokens or self._options.max_tokens,
+            temperature=self._options.temperature,
+            parent=self.parent,
+            depth=self._options.depth,
+            cached=True,
+        )
+        try:
+            reply = await self._whole(model, call)
+        except PolicyError as error:
+            self._note_limit(error)
+            return failed(f"{error}")
+        except ModelError as error:
+            return failed(f"{error}")
+        self.made += 1
+        if self._coverage is not None:
+            self._coverage.add(prompt)
+        return self._answer(reply)
+
+    async def _whole(self, model: Model, call: Call) -> Reply:
+        """Return a reply; one that was cut is asked for again once with more room, and the longer one counts."""
+        reply = await self._caller.ask(model, call)
+        if not reply.cut:
+            return reply
+        try:
+            again = await self._caller.ask(model, replace(call, max_tokens=call.max_tokens * _RETRY_FACTOR))
+        except (PolicyError, ModelError):
+            return reply
+        return again if len(again.text) >= len(reply.text) else reply
+
+    def _answer(self, reply: Reply) -> str:
+        text = reply.text.strip()
+        if not text:
+            return failed(f"refused: {reply.response.refusal}" if reply.response.refusal else "the reply was empty")
+        return f"{text} [reply cut at {reply.max_tokens} tokens]" if reply.cut else text
+
+    def _refused(self, prompt: str, model: Model) -> str:
+        """Why this call is not made at all; empty where it is."""
+        if self._allowed is not None and self._stage_made >= self._allowed:
+            return f"this stage's {self._allowed} sub-calls are used up; answer from what you have"
+        if not prompt.strip():
+            return "the prompt was empty"
+        window = model.window
+        if window.source == "unknown" or len(prompt) <= window.input_limit:
+            return ""
+        tokens = model.counter.count(prompt)
+        if tokens <= window.input_limit:
+            return ""
+        return (
+            f"the prompt has about {tokens:,} tokens, {model.name} takes {window.input_limit:,}; "
+            f"cut it with ctx.chunk({self.chars})"
+        )
+
+    def _note_limit(self, error: PolicyError) -> None:
+        if self.limit_met is None:
+            self.limit_met = error
+            self._caller.recorder.record("limit", reason=str(error), parent=self.parent, depth=self._options.depth)
+
+    def _check_open(self, name: str) -> None:
+        if self._allowed == 0:
+            raise NameError(f"name {name!r} is not defined in this stage: find the answer with code alone")
+
+    def _named(self, model: str | None) -> Model:
+        if model is None:
+            return self._model
+        if model not in self._models:
+            known = ", ".join(sorted(self._models)) or "none; leave model= out"
+            raise ValueError(f"model={model!r} is not one of this run's sub-models: {known}")
+        return self._models[model]
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{where}: expected a str, got {type(value).__name__}")
+    return value
+
+
+def _texts(values: object, where: str) -> list[str]:
+    if isinstance(values, str) or not isinstance(values, list | tuple):
+        raise TypeError(f"{where}: expected a list of str, got {type(values).__name__}")
+    return [_text(value, f"{where}[{index}]") for index, value in enumerate(values)]
+
+
+def _cap(max_tokens: object) -> int | None:
+    if max_tokens is None:
+        return None
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
+        raise ValueError(f"max_tokens={max_tokens!r}: expected a whole number of 1 or more")
+    return max_tokens
+
+

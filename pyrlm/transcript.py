@@ -1,0 +1,97 @@
+"""The root model's conversation: append-only, so that a provider's prompt cache hits on every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pyrlm.adapters.base import Message
+
+if TYPE_CHECKING:
+    from pyrlm.tokens import TokenCounter
+
+__all__ = ["Transcript"]
+
+_KEPT_SHARE = 0.5
+"""Compaction cuts to this share of the limit, well below it, so that the prefix is stable again for many steps."""
+
+
+class Transcript:
+    """Messages in the order sent; what was sent once is sent again byte for byte.
+
+    Args:
+        opening: The messages that are never cut: system prompt and first user message.
+        counter: Counts tokens for the history limit.
+        multi_turn: False sends only the opening and the last exchange; the prefix still repeats.
+    """
+
+    def __init__(self, opening: Iterable[Message], counter: TokenCounter, *, multi_turn: bool = True) -> None:
+        self._messages = list(opening)
+        self._opening = len(self._messages)
+        self._counter = counter
+        self._multi_turn = multi_turn
+        self._bounds = [counter.upper_bound_messages([message]) for message in self._messages]
+
+    @property
+    def messages(self) -> list[Message]:
+        """What the next call sends."""
+        if self._multi_turn:
+            return list(self._messages)
+        return self._messages[: self._opening] + self._messages[max(self._opening, len(self._messages) - 2) :]
+
+    @property
+    def tokens(self) -> int:
+        """Upper bound of the tokens of all messages together."""
+        return sum(self._bounds)
+
+    @property
+    def turns(self) -> int:
+        """Messages after the opening."""
+        return len(self._messages) - self._opening
+
+    def assistant(self, text: str) -> None:
+        """Add the model's reply, as it came."""
+        self._add("assistant", text)
+
+    def user(self, text: str) -> None:
+        """Add what the run says to the model."""
+        self._add("user", text)
+
+    def add_to_last(self, text: str) -> None:
+        """Add to the last message, which has not been sent yet; a new one where it is the model's."""
+        last = self._messages[-1]
+        if last["role"] != "user" or len(self._messages) == self._opening:
+            self._add("user", text)
+            return
+        self._messages.pop()
+        self._bounds.pop()
+        self._add("user", f"{last['content']}\n\n{text}")
+
+    def _add(self, role: str, text: str) -> None:
+        message = Message(role=role, content=text)
+        self._messages.append(message)
+        self._bounds.append(self._counter.upper_bound_messages([message]))
+
+    def compact(self, limit: int) -> int:
+        """Cut the oldest turns until half of `limit` tokens remain; return the number of messages taken out.
+
+        The opening and the last exchange always stay, and turns go in pairs, so that roles keep alternating.
+        """
+        start = self._opening
+        end = start
+        total = self.tokens
+        while end + 2 < len(self._messages) - 1 and total > limit * _KEPT_SHARE:
+            total -= self._bounds[end] + self._bounds[end + 1]
+            end += 2
+        if end == start:
+            return 0
+        note = Message(
+            role="user",
+            content=f"[{end - start} earlier messages were taken out to save room. All variables are still there: "
+            "SHOW_VARS() lists them.]",
+        )
+        # The first message after the opening is a reply of the model, so the note takes the place of the user's turn.
+        marker = Message(role="assistant", content="[earlier steps]")
+        self._messages[start:end] = [marker, note]
+        self._bounds[start:end] = [self._counter.upper_bound_messages([m]) for m in (marker, note)]
+        return end - start

@@ -1,0 +1,191 @@
+"""One turn of the loop: from a reply of the root model to a final answer, or to what the model is told next."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pyrlm import prompts
+from pyrlm.citations import find_quotes
+from pyrlm.errors import InvalidRepliesExceeded, RunStalled, WireError
+from pyrlm.guards import Candidate, Facts, is_grounded, objection
+from pyrlm.replies import FinalAnswer, parse_direct, parse_reply
+
+if TYPE_CHECKING:
+    from pyrlm.calls import Reply
+    from pyrlm.replies import Reply as Parsed
+    from pyrlm.repl.protocol import Execution, Final
+    from pyrlm.session import Session
+
+__all__ = ["Continue", "Finished", "as_text", "candidate_from", "take"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over: this answer stands."""
+
+    answer: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The run goes on: this is what the model is told."""
+
+    message: str
+
+
+async def take(session: Session, reply: Reply) -> Finished | Continue:
+    """Take a reply of the root model: run its code, weigh its answer.
+
+    Raises:
+        InvalidRepliesExceeded: Too many replies in a row held neither code nor an answer.
+        RunStalled: The model does the same thing again and again.
+    """
+    parsed = parse_reply(reply.text, reply.response.finish_reason, reply.response.refusal)
+    if parsed.code is None and (parsed.final is None or parsed.problem == "cut"):
+        return await _invalid(session, parsed, reply)
+    session.invalid = 0
+    if parsed.code is None:
+        return await _answered(session, parsed.final, None)
+    result = await session.execute(parsed.code)
+    if parsed.final is None and result.final is None and not await _has_auto_final(session):
+        return _observed(session, parsed.code, result)
+    return await _answered(session, parsed.final, result)
+
+
+def _observed(session: Session, code: str, result: Execution) -> Continue:
+    warning = session.stall.note(code, f"{result.stdout}\n{result.error}")
+    if session.stall.stuck:
+        raise RunStalled(f"The same code ran {session.stall.repeats + 1} times in a row with the same outcome.")
+    if session.subcalls.limit_met is not None and session.subcalls.limit_told:
+        raise session.subcalls.limit_met
+    session.subcalls.limit_told = session.subcalls.limit_met is not None
+    return Continue("\n\n".join(part for part in (prompts.observation(result), warning) if part))
+
+
+async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Continue:
+    """Correct a reply that can't be used; up to the limit."""
+    rlm = session.rlm
+    session.invalid += 1
+    session.recorder.record("correction", reason=parsed.problem or "neither", output=reply.text)
+    if parsed.problem == "cut":
+        session.grant_room()
+        message = prompts.CUT_REPLY.format(max_tokens=reply.max_tokens)
+    else:
+        message = prompts.EMPTY_REPLY if parsed.problem == "empty" else prompts.CORRECTION
+        prose = parse_direct(reply.text).answer
+        session.best = Candidate(value=prose, text=prose) if prose else session.best
+    if rlm.invalid_response_limit is None or session.invalid < rlm.invalid_response_limit:
+        return Continue(message)
+    if rlm.fallback_code and not session.fallback_used:
+        session.fallback_used, session.invalid = True, 0
+        result = await session.execute(rlm.fallback_code)
+        return Continue(f"This code was run for you:\n```python\n{rlm.fallback_code}\n```\n{prompts.observation(result)}")
+    raise InvalidRepliesExceeded(
+        f"invalid_response_limit={rlm.invalid_response_limit}: that many replies in a row held neither code nor a final answer."
+    )
+
+
+async def _has_auto_final(session: Session) -> bool:
+    name = session.rlm.auto_finalize_var
+    return name is not None and any(variable.name == name for variable in session.variables)
+
+
+async def _answered(session: Session, final: FinalAnswer | None, result: Execution | None) -> Finished | Continue:
+    """Weigh the answer; what is turned back goes to the model together with the output of its code."""
+    seen = prompts.observation(result) if result is not None else ""
+    try:
+        candidate = await candidate_from(session, final, result)
+    except LookupError as error:
+        names = ", ".join(variable.name for variable in session.variables) or "none yet"
+        return _turned_back(session, "no such variable", f"There is no variable {error.args[0]!r}. Variables: {names}.", seen)
+    except WireError as error:
+        return _turned_back(session, "value can't be handed over", str(error), seen)
+    session.best = candidate
+    problem = objection(candidate, _facts(session))
+    if problem is not None:
+        session.quotes_objected = session.quotes_objected or problem[0] == "false quotes"
+        return _turned_back(session, problem[0], problem[1], seen)
+    last = session.stage_index == len(session.stages) - 1
+    if session.stage.require_grounded and not last and not is_grounded(candidate, session.printed):
+        return Continue("\n\n".join(part for part in (seen, session.open_next_stage()) if part))
+    return Finished(candidate)
+
+
+def _turned_back(session: Session, name: str, message: str, seen: str) -> Continue:
+    session.recorder.record("guard", reason=name, error=message)
+    session.stall.note(name, message)
+    if session.stall.stuck:
+        raise RunStalled(f"The final answer was turned back {session.stall.repeats + 1} times for the same reason: {name}.")
+    return Continue("\n\n".join(part for part in (seen, message) if part))
+
+
+def _facts(session: Session) -> Facts:
+    subcalls = session.subcalls
+    return Facts(
+        executions=session.executions,
+        subcalls=subcalls.made,
+        subcalls_over=subcalls.limit_met is not None,
+        quotes_objected=session.quotes_objected,
+        require_repl=session.rlm.require_repl_before_final,
+        require_subcall=session.rlm.require_subcall_before_final,
+        stage=session.stage,
+    )
+
+
+async def candidate_from(session: Session, final: FinalAnswer | None, result: Execution | None) -> Candidate:
+    """Return the answer that a reply proposes: by a call in its code, by its text, or by the variable of the option.
+
+    Raises:
+        LookupError: A named variable does not exist.
+        WireError: Its value can't be handed over.
+    """
+    beside = f"{result.stdout}\n{result.error or ''}" if result is not None else None
+    if result is not None and result.final is not None:
+        return _checked(session, _called(session, result.final))
+    name = final.name if final is not None else session.rlm.auto_finalize_var
+    if name is not None:
+        value = await session.get(name)
+        return _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))
+    assert final is not None
+    direct = parse_direct(final.text)
+    return _checked(session, Candidate(value=direct.answer, text=direct.answer, quotes=direct.quotes, beside=beside))
+
+
+_LITERAL_CALL = re.compile(r"""\bFINAL\(\s*(?:value\s*=\s*)?r?['"]""")
+
+
+def _called(session: Session, final: Final) -> Candidate:
+    """Return the answer of a call in code; one that was spelled out there was written before any of its output."""
+    code = session.code
+    literal = isinstance(final.value, str) and _LITERAL_CALL.search(code) is not None
+    alone = code.lstrip().startswith("FINAL(")
+    return Candidate(
+        value=final.value,
+        text=as_text(final.value),
+        quotes=final.quotes,
+        literal=literal,
+        beside="\n".join(session.printed) if literal and not alone else None,
+    )
+
+
+def _checked(session: Session, candidate: Candidate) -> Candidate:
+    if session.context is None or not candidate.quotes:
+        return candidate
+    _, missing = find_quotes(candidate.quotes, session.context)
+    return replace(candidate, missing=missing)
+
+
+def as_text(value: Any) -> str:
+    """Return an answer as a string: text as it is, data as JSON where JSON can hold it, else Python's own form."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list | bool) or value is None:
+        try:
+            return json.dumps(value, ensure_ascii=False)
+        except (TypeError, ValueError):
+            return str(value)
+    return str(value)
+
