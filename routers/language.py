@@ -51,8 +51,10 @@ _COMMANDS = frozenset(
 )
 # A first word that other languages have too ("Find", "Tag", "Name") speaks for English only beside an English word.
 _WEAK_COMMANDS = frozenset(
-    "find list name give tag rate fix label score total show sort rank make draft get quote".split()
-)  # noqa: SIM905
+    """
+    find list name give tag rate fix label score total show sort rank make draft get quote
+    """.split()  # noqa: SIM905
+)
 _ELISIONS = tuple(
     f"{start}{mark}"
     for start in ("l", "d", "s", "n", "j", "c", "m", "qu", "dell", "nell", "all", "un")

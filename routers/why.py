@@ -1,0 +1,106 @@
+"""How a decision explains itself: the routes it did not take, and what would have changed it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyrlm.routers.table import first_match
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrlm.routers.config import RouterConfig
+    from pyrlm.routers.decision import RouteDecision
+    from pyrlm.routers.table import Match, Sizes
+
+__all__ = ["explain", "rejected_routes", "would_flip"]
+
+
+def rejected_routes(match: Match, sizes: Sizes, config: RouterConfig, gone: Mapping[str, str]) -> dict[str, str]:
+    """Return each route that was not taken with the reason against it."""
+    limit = sizes.row_limit(config)
+    if not sizes.fits:
+        against_one_call = f"up to {sizes.high:,} tokens don't surely fit the {sizes.usable:,} of one prompt"
+    elif sizes.high > limit:
+        against_one_call = f"up to {sizes.high:,} tokens are above the {limit:,} for queries of this kind"
+    else:
+        against_one_call = f"rule {match.rule} comes first"
+    reasons = {
+        "baseline": against_one_call,
+        "select": "found passages answer look-ups; this query needs more of the text than they hold",
+        "deterministic": "no pattern and no marker was given" if not sizes.plan else f"rule {match.rule} comes first",
+        "rlm": "a loop costs more calls than this text needs" if config.root_can_code else "the root model can't code",
+        "refuse": "another route can be taken inside the limits",
+    }
+    if match.route == "baseline":
+        reasons["select"] = "the whole text fits one call"
+    elif match.rule in {6, 7}:
+        reasons["select"] = "the text is beyond the window: a loop can search it more than once"
+    reasons.update(gone)
+    for place, route in enumerate(match.escalation, 1):
+        if route not in gone:
+            reasons[route] = f"next in order ({place}) if a signal of failure shows"
+    reasons.pop(match.route, None)
+    return reasons
+
+
+def would_flip(match: Match, sizes: Sizes, config: RouterConfig, *, forced: bool, gone: str | None) -> str:
+    """Name the nearest change of input that would have given another route; `gone` is why the table's was dropped."""
+    if forced:
+        natural = first_match(sizes, config)
+        return f"without the forced route: {natural.route} (rule {natural.rule})"
+    if gone is not None:
+        return f"a higher limit ({gone}): {first_match(sizes, config).route}"
+    if match.rule == 4:  # noqa: PLR2004 - the row of the deterministic plan
+        later = first_match(replace(sizes, plan=False), config)
+        return f"without the pattern or marker: {later.route} (rule {later.rule})"
+    if match.rule == 0:
+        return _flip_threshold(match, sizes, config)
+    return _flip_size(sizes, config) or f"no size of text; only another kind of query than {sizes.kind}"
+
+
+def _flip_threshold(match: Match, sizes: Sizes, config: RouterConfig) -> str:
+    threshold = config.baseline_threshold or 0
+    target = threshold + 1 if sizes.chars <= threshold else threshold
+    other = first_match(replace(sizes, chars=target), config)
+    if other.route == match.route:
+        return f"no size of text; only another kind of query than {sizes.kind}"
+    return f"{target:,} characters instead of {sizes.chars:,}: {other.route}"
+
+
+def _flip_size(sizes: Sizes, config: RouterConfig) -> str | None:
+    """Try the sizes on both sides of each limit and take the nearest that changes the route."""
+    now = first_match(sizes, config).route
+    edges = {config.direct_tokens, sizes.row_limit(config), sizes.usable}
+    candidates = sorted({size for edge in edges for size in (edge, edge + 1)}, key=lambda size: abs(size - sizes.high))
+    spread = sizes.low / sizes.high if sizes.high else 1.0
+    for size in candidates:
+        other = first_match(replace(sizes, low=int(size * spread), high=size), config)
+        if other.route != now and size > 0:
+            return f"an upper estimate of {size:,} tokens instead of {sizes.high:,}: {other.route} (rule {other.rule})"
+    return None
+
+
+def explain(decision: RouteDecision) -> str:
+    """Write the whole decision as one paragraph."""
+    tokens = decision.tokens
+    opening = (
+        f"Route {decision.route} (rule {decision.rule}) for a query of kind {decision.kind}, "
+        f"profile {decision.profile}: {'; '.join(decision.reasons)}."
+    )
+    parts = [opening]
+    if tokens is not None:
+        parts.append(f"The text has {tokens.low:,} to {tokens.high:,} tokens ({tokens.method}).")
+    parts.append(f"Limits: {'; '.join(map(str, decision.limits))}.")
+    if decision.predicted:
+        shown = "; ".join(f"{route} {prediction}" for route, prediction in decision.predicted.items())
+        parts.append(f"Predicted: {shown}.")
+    if decision.escalation:
+        parts.append(f"If a signal of failure shows: {', then '.join(decision.escalation)}.")
+    if decision.verify:
+        parts.append("One independent second route checks the answer.")
+    others = [f"{route} ({reason})" for route, reason in decision.rejected.items() if route not in decision.escalation]
+    parts.append(f"Not taken: {'; '.join(others)}.")
+    parts.append(f"Would decide otherwise: {decision.would_flip}. Configuration {decision.fingerprint}.")
+    return " ".join(parts)
