@@ -257,7 +257,8 @@ class Session:
         self.stage_index += 1
         self.stage_steps = 0
         self.subcalls.open_stage(self.stage.subcalls)
-        self.recorder.record("stage", reason=f"{before.name} ended without a grounded answer", data={"stage": self.stage.name})
+        why = "handed over" if before.hands_over else "ended without a grounded answer"
+        self.recorder.record("stage", reason=f"{before.name} {why}", data={"stage": self.stage.name})
         opened = ""
         if before.subcalls == 0 and self.stage.subcalls != 0:
             opened = prompts.subcalls_opened(self.stage.subcalls, self.subcalls.chars)

@@ -19,6 +19,7 @@ class Stage:
         require_subcalls: Turn back a final answer that was given before any sub-call.
         require_grounded: Go on to the next stage (if there is one) with a final answer that abstains or can't be found
             in what code printed of the text.
+        hands_over: A final answer ends this stage, not the run: it is a finding for the next stage (if there is one).
         instruction: Told to the model when the stage begins.
     """
 
@@ -27,4 +28,5 @@ class Stage:
     max_steps: int | None = None
     require_subcalls: bool = False
     require_grounded: bool = False
+    hands_over: bool = False
     instruction: str = ""

@@ -109,7 +109,9 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
         session.quotes_objected = session.quotes_objected or problem[0] == "false quotes"
         return _turned_back(session, problem[0], problem[1], seen)
     last = session.stage_index == len(session.stages) - 1
-    if session.stage.require_grounded and not last and not is_grounded(candidate, session.printed):
+    stage = session.stage
+    insufficient = stage.require_grounded and not is_grounded(candidate, session.printed)
+    if not last and (stage.hands_over or insufficient):
         return Continue("\n\n".join(part for part in (seen, session.open_next_stage()) if part))
     return Finished(candidate)
 

@@ -56,7 +56,7 @@ _STAGES: dict[ExecutionProfile, tuple[Stage, ...]] = {
     ),
     ExecutionProfile.SEMANTIC_BATCHES: (Stage(name="semantic", require_subcalls=True, instruction=_SEMANTIC),),
     ExecutionProfile.HYBRID: (
-        Stage(name="deterministic", subcalls=0, max_steps=6, require_grounded=True, instruction=_NARROW),
+        Stage(name="deterministic", subcalls=0, max_steps=6, hands_over=True, instruction=_NARROW),
         Stage(name="semantic", instruction=_READ),
     ),
 }
