@@ -1,0 +1,124 @@
+"""``pyrlm ask``: answer a question over files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from pyrlm.cli.codes import ExitCode, code_of
+from pyrlm.cli.models import adapters_for
+from pyrlm.errors import ConfigurationError, PyRLMError
+from pyrlm.policy import Policy
+
+if TYPE_CHECKING:
+    from pyrlm.context import Context
+    from pyrlm.events import EventListener
+    from pyrlm.routers import RouterResult, SmartRouter
+
+__all__ = ["ask"]
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.", metavar="QUESTION")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")],
+    model: Annotated[
+        str | None, typer.Option(help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL.")
+    ] = None,
+    sub_model: Annotated[str | None, typer.Option(help="Cheaper model for sub-calls, as provider:name.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="deterministic_first, semantic_batches, hybrid or verify. Default: by the question.")
+    ] = None,
+    route: Annotated[str | None, typer.Option(help="Force a route: baseline, select or rlm.")] = None,
+    repl: Annotated[str, typer.Option(help="Where model-written code runs: exec or monty.")] = "exec",
+    max_cost: Annotated[float | None, typer.Option(help="Most US dollars to spend.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens to use, all calls together.")] = 200_000,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep answers of sub-calls on disk.")] = True,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why the route was chosen.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    trace: Annotated[Path | None, typer.Option(help="Write every event to this file, as JSON Lines.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Answer QUESTION over the text in PATH….
+
+    Exit codes: 0 answered, 1 error, 2 usage, 3 unanswered, 4 a limit was met.
+    """
+    from pyrlm.routers import SmartRouter  # noqa: PLC0415 - after the arguments were read, so that --help is quick
+
+    try:
+        adapter, sub_adapter = adapters_for(model, sub_model)
+        context = _read(paths)
+        with _progress(quiet=quiet or as_json) as listener:
+            router = SmartRouter(
+                adapter,
+                subcall_adapter=sub_adapter,
+                policy=Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens),
+                cache=_cache() if cache else None,
+                repl_backend=repl,
+                event_listener=listener,
+                trace_path=trace,
+            )
+            result = _run(router, question, context, profile, route)
+    except ConfigurationError as error:
+        _stop(error, ExitCode.USAGE)
+    except PyRLMError as error:
+        _stop(error, ExitCode.ERROR)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
+    else:
+        from pyrlm.cli.report import print_result  # noqa: PLC0415 - rich is not needed for JSON
+
+        print_result(result, explain=explain, extractive=_is_extractive(adapter))
+    raise typer.Exit(code_of(result.status))
+
+
+def _run(router: SmartRouter, question: str, context: Context, profile: str | None, route: str | None) -> RouterResult:
+    return router.run(question, context, profile=profile, route=route)
+
+
+def _is_extractive(adapter: object) -> bool:
+    return type(adapter).__name__ == "ExtractiveAdapter"
+
+
+def _read(paths: list[str]) -> Context:
+    from pyrlm.context import Context  # noqa: PLC0415
+    from pyrlm.files import read_paths  # noqa: PLC0415
+
+    documents, report = read_paths(paths)
+    for skipped in report.skipped:
+        typer.echo(f"skipped {skipped.path}: {skipped.reason}", err=True)
+    if not documents:
+        raise ConfigurationError(f"Nothing to read in {', '.join(paths)}: name files, folders or globs that hold text.")
+    return Context.from_read(documents)
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[EventListener | None]:
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from pyrlm.views.terminal import TerminalView  # noqa: PLC0415
+
+    with TerminalView() as view:
+        yield view
+
+
+def _cache() -> object:
+    from pyrlm.cache import DiskCache  # noqa: PLC0415
+
+    return DiskCache()
+
+
+def _stop(error: PyRLMError, code: ExitCode) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    if error.output:
+        typer.echo(f"best answer so far: {error.output}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,33 @@
+"""Puts the commands together."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pyrlm.cli.ask import ask
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="pyrlm",
+    help="Answer questions over more text than a model can read.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(ask)
+
+
+@app.callback()
+def _root() -> None:
+    """Answer questions over more text than a model can read."""
+
+
+def main() -> None:
+    """Run the command line; the exit code tells how it went (see `pyrlm.cli.codes`)."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a document's characters must not end a run on a narrow terminal
+    app()
