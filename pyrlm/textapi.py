@@ -69,10 +69,7 @@ def re_engine(pattern: str, flags: int) -> Callable[[str], Iterator[Spanned]]:
 
 
 def _caseless(literal: str) -> tuple[str, int]:
-    """Return pattern and flags that find `literal` in any case.
-
-    `re` has no fast search for a first letter that has two cases; written as a set it has (twice as fast).
-    """
+    """Return pattern and flags that find `literal` in any case; a set as first letter makes `re` twice as fast."""
     first, rest = literal[0], literal[1:]
     if not (first.isascii() and first.isalpha()):
         return re.escape(literal), re.IGNORECASE
@@ -116,9 +113,7 @@ class TextAPI:
     @property
     def len_chars(self) -> int:
         """Length of the whole text in characters, separators included."""
-        if self._joined is not None:
-            return len(self._joined)
-        return self._ends[-1] if self._ends else 0
+        return len(self._joined) if self._joined is not None else (self._ends[-1] if self._ends else 0)
 
     @property
     def num_documents(self) -> int:
@@ -161,10 +156,7 @@ class TextAPI:
         return list(zip(self._starts, self._ends, strict=True))
 
     def locate(self, offset: int) -> tuple[int, int, int]:
-        """Return the document of a global offset, the offset within that document, and the line there (from 1).
-
-        An offset within a separator belongs to the end of the document before it. IndexError: outside of the text.
-        """
+        """Return the document of a global offset (a separator's is the one before it), the offset there, the line."""
         at = index(offset)
         if not 0 <= at <= self.len_chars or not self._starts:
             raise IndexError(f"offset {at} is outside of the text, which has {self.len_chars} characters")
@@ -192,7 +184,6 @@ class TextAPI:
 
         Raises:
             ValueError: An empty pattern, one that is not a regular expression, or a negative `max_results`.
-            TypeError: `pattern` is no string.
         """
         if max_results is not None and max_results < 0:
             raise ValueError(f"find: max_results must be 0 or more, or None for all; got {max_results}")
@@ -225,10 +216,7 @@ class TextAPI:
         return self._matches(self._scan(engine(re.escape(pattern), flags)))
 
     def chunk(self, size: int, overlap: int = 0) -> list[str]:
-        """Cut the whole text into pieces of `size` characters (the last may be shorter), each `overlap` into the next.
-
-        ValueError: `size` is not positive, `overlap` is not between 0 and `size`, or the pieces would be too many.
-        """
+        """Cut the whole text into pieces of `size` characters, each beginning `overlap` before the last one's end."""
         size, overlap, total = index(size), index(overlap), self.len_chars
         if size <= 0:
             raise ValueError(f"chunk: size must be 1 or more characters, got {size}")
