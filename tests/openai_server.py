@@ -202,7 +202,7 @@ class LoopbackServer:
 
     async def serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = web.Server(self._handle, access_log=None)
+        server = web.Server(self._handle, access_log=None, handler_cancellation=True)
         listener = await self._loop.create_server(server, "127.0.0.1", self._port, backlog=1024)
         self._port = listener.sockets[0].getsockname()[1]
         self._ready.set()

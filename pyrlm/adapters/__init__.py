@@ -6,32 +6,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyrlm.adapters.azure import AzureOpenAIAdapter
     from pyrlm.adapters.base import AsyncModelAdapter, Message, ModelAdapter, ModelResponse, Retry, Usage
     from pyrlm.adapters.calling import acomplete
+    from pyrlm.adapters.extractive import ExtractiveAdapter
     from pyrlm.adapters.fake import FakeAdapter, FakeCall
+    from pyrlm.adapters.generic import GenericChatAdapter
+    from pyrlm.adapters.openai_compat import OpenAICompatAdapter
+    from pyrlm.adapters.presets import PRESETS, Preset, get_adapter
 
 _HOMES = {
+    "PRESETS": "presets",
     "AsyncModelAdapter": "base",
+    "AzureOpenAIAdapter": "azure",
+    "ExtractiveAdapter": "extractive",
     "FakeAdapter": "fake",
     "FakeCall": "fake",
+    "GenericChatAdapter": "generic",
     "Message": "base",
     "ModelAdapter": "base",
     "ModelResponse": "base",
+    "OpenAICompatAdapter": "openai_compat",
+    "Preset": "presets",
     "Retry": "base",
     "Usage": "base",
     "acomplete": "calling",
+    "get_adapter": "presets",
 }
 
 __all__ = [
+    "PRESETS",
     "AsyncModelAdapter",
+    "AzureOpenAIAdapter",
+    "ExtractiveAdapter",
     "FakeAdapter",
     "FakeCall",
+    "GenericChatAdapter",
     "Message",
     "ModelAdapter",
     "ModelResponse",
+    "OpenAICompatAdapter",
+    "Preset",
     "Retry",
     "Usage",
     "acomplete",
+    "get_adapter",
 ]
 
 

@@ -8,7 +8,7 @@ import inspect
 import os
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyrlm.adapters.base import Message, ModelResponse, Usage
 from pyrlm.adapters.wording import context_limit, is_context_length
@@ -16,10 +16,12 @@ from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, Mod
 from pyrlm.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["accepts_option", "acomplete", "check_adapter"]
+__all__ = ["accepts_option", "acomplete", "check_adapter", "in_thread"]
+
+_T = TypeVar("_T")
 
 _MAX_THREADS = 256  # asyncio's own pool has six threads on a two-core machine, fewer than sub-calls at once
 
@@ -58,7 +60,7 @@ async def acomplete(
         if is_async:
             reply = call(messages, max_tokens, temperature, **options)
         else:
-            reply = await _in_thread(call, messages, max_tokens, temperature, options)
+            reply = await in_thread(call, messages, max_tokens, temperature, **options)
         if inspect.isawaitable(reply):
             reply = await reply
     except PyRLMError:
@@ -103,18 +105,13 @@ def _method(adapter: Any) -> tuple[Callable[..., Any], bool]:
     return call, inspect.iscoroutinefunction(call)
 
 
-async def _in_thread(
-    call: Callable[..., Any],
-    messages: Sequence[Message],
-    max_tokens: int,
-    temperature: float | None,
-    options: Mapping[str, Any],
-) -> Any:
+async def in_thread(call: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
+    """Await a synchronous `call` in a worker thread, with the caller's context variables."""
     context = contextvars.copy_context()
 
-    def work() -> Any:
+    def work() -> _T:
         try:
-            return context.run(call, messages, max_tokens, temperature, **options)
+            return context.run(call, *arguments, **options)
         except StopIteration as error:
             # A future can't carry StopIteration (the awaiting task would hang on Python 3.11); `next()` on a list of
             # replies that is used up is the commonest way to raise one.

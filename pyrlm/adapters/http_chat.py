@@ -1,0 +1,213 @@
+"""What all adapters over HTTP share: the SDK's client, retries, errors, time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.adapters.calling import in_thread
+from pyrlm.adapters.completion import read_completion, well_formed
+from pyrlm.adapters.failures import Origin, bad_reply, failed_connection, failed_status
+from pyrlm.adapters.parameters import Parameters
+from pyrlm.adapters.retrying import with_retries
+from pyrlm.adapters.sdk import LoopClients, Sdk, load, preload
+from pyrlm.errors import ConfigurationError
+from pyrlm.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import httpx2
+    from openai import AsyncOpenAI, OpenAI
+
+    from pyrlm.adapters.base import Message, ModelResponse
+
+__all__ = ["HttpChatAdapter"]
+
+_CONNECT_SECONDS = 10.0
+_FAILED = 400
+_REQUEST_OPTIONS = {"extra_headers": "headers", "extra_query": "params"}
+_BAD_GATEWAY = 502
+
+
+class HttpChatAdapter:
+    """Base of the adapters that send one POST request a call through the SDK's client.
+
+    Attributes:
+        model: Name of the model.
+        endpoint: Where it is asked; holds no secret.
+        context_window: Tokens that the model takes in, where known.
+        default_options: Options sent with every request.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        asked_model: str,
+        path: str,
+        timeout: float,
+        retry_seconds: float,
+        context_window: int | None,
+        default_options: Mapping[str, Any] | None,
+        at_openai: bool = False,
+        sends_key: bool = True,
+        client: AsyncOpenAI | OpenAI | None = None,
+        make_client: Callable[[Sdk], AsyncOpenAI] | None = None,
+    ) -> None:
+        for name, seconds, least in (("timeout", timeout, 0.001), ("retry_seconds", retry_seconds, 0.0)):
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds < math.inf:
+                raise ConfigurationError(f"{name}={seconds!r}: expected a number of seconds of {least:g} or more.")
+        if client is not None and not callable(getattr(client, "post", None)):
+            raise ConfigurationError(
+                f"client={type(client).__name__}: expected an openai.AsyncOpenAI or openai.OpenAI; for another kind of "
+                "client write an adapter of your own with complete(messages, max_tokens, temperature)."
+            )
+        self.model = origin.model
+        self.endpoint = origin.endpoint
+        self.context_window = context_window
+        self.default_options = dict(default_options or {})
+        self._origin, self._path, self._asked_model = origin, path, asked_model
+        self._parameters = Parameters(origin.model, at_openai=at_openai)
+        self._sends_key = sends_key
+        self._timeout, self._retry_seconds = float(timeout), float(retry_seconds)
+        self._client = client
+        self._clients = LoopClients(make_client) if make_client is not None and client is None else None
+        preload()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r}, endpoint={self.endpoint!r})"
+
+    async def acomplete(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
+    ) -> ModelResponse:
+        """Ask the model.
+
+        Args:
+            messages: Chat messages, oldest first.
+            max_tokens: Most tokens that the reply may have.
+            temperature: Sampling temperature; None leaves it to the provider.
+            options: Parameters of the request, passed on as they are (`seed`, `stop`, `response_format`,
+                `reasoning_effort`, …), over those of `default_options`. `extra_body`, `extra_headers` and `extra_query`
+                mean what they mean in the SDK; `timeout` is seconds for this request.
+
+        Raises:
+            AuthenticationError: The key is missing, wrong or not allowed. Not retried.
+            ContextLengthError: The prompt is too long for the model. Not retried.
+            RateLimitError: Too many requests until the retry time was over, or the quota is used up.
+            ModelUnavailableError: No connection, time-outs or 5xx until the retry time was over.
+            BadReplyError: The reply could not be read, twice.
+            ModelError: Another refusal of the provider, in its words.
+        """
+        options = self.default_options | options
+        if options.get("stream"):
+            raise ConfigurationError("stream=True: replies are read as a whole; leave the option out.")
+        timeout = options.pop("timeout", None) or self._timeout
+        wire = {name: options.pop(key) for key, name in _REQUEST_OPTIONS.items() if options.get(key) is not None}
+        sdk = await load()
+
+        def body() -> Any:
+            return self._body(messages, max_tokens, temperature, options)
+
+        async def request() -> ModelResponse:
+            return await self._ask(sdk, body, {"timeout": timeout, **wire})
+
+        return await with_retries(request, model=self.model, seconds=self._retry_seconds)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. A client that was handed in is left alone."""
+        if self._clients is not None:
+            await self._clients.aclose()
+
+    def _body(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None, options: dict[str, Any]
+    ) -> Any:
+        extra = options.get("extra_body") or {}
+        plain = {name: value for name, value in options.items() if name != "extra_body"}
+        limits = self._parameters.body(max_tokens, temperature)
+        return {"model": self._asked_model, "messages": list(messages), **limits, **plain, **extra}
+
+    def _read(self, data: Any) -> ModelResponse:
+        return read_completion(data)
+
+    async def _ask(self, sdk: Sdk, body: Callable[[], Any], wire: dict[str, Any]) -> ModelResponse:
+        """One request, made again at once where the model takes a parameter by another name."""
+        while True:
+            sent = body()
+            try:
+                response = await self._send(sdk, sent, wire)
+            except sdk.openai.APIStatusError as refused:
+                status, told = refused.response.status_code, _parsed(refused.response)
+                if self._parameters.learn(status, told, sent):
+                    continue
+                raise failed_status(status, refused.response.headers, told, self._origin) from None
+            return self._understand(response)
+
+    async def _send(self, sdk: Sdk, body: Any, wire: dict[str, Any]) -> httpx2.Response:
+        seconds = wire["timeout"]
+        limits = sdk.timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+        options = {**wire, "timeout": limits, "max_retries": 0}
+        if not self._sends_key:
+            options["headers"] = {"Authorization": sdk.omit, **wire.get("headers", {})}
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._post(sdk, body, options)
+        except sdk.network_errors as error:
+            raise failed_connection(error, self._origin, seconds) from None
+        except (TypeError, ValueError) as error:
+            cleaned = _well_formed(body)
+            if isinstance(error, UnicodeEncodeError) and cleaned != body:
+                return await self._send(sdk, cleaned, wire)
+            told = redact(f"{type(error).__name__}: {error}")
+            raise ConfigurationError(f"{self._origin}: the request can't be written: {told}") from None
+
+    async def _post(self, sdk: Sdk, body: Any, options: dict[str, Any]) -> httpx2.Response:
+        """The SDK's own `post`, with the plain HTTP response as its result.
+
+        It skips the SDK's walk through the messages and its response models, which cost more than the request itself,
+        and keeps its authentication, headers, URLs and errors.
+        """
+        client: Any = self._client if self._clients is None else await self._clients.get(sdk)
+        response: httpx2.Response
+        if inspect.iscoroutinefunction(client.post):
+            response = await client.post(self._path, cast_to=sdk.response, body=body, options=options)
+        else:
+            response = await in_thread(client.post, self._path, cast_to=sdk.response, body=body, options=options)
+        return response
+
+    def _understand(self, response: httpx2.Response) -> ModelResponse:
+        try:
+            data = json.loads(response.content)
+        except ValueError:
+            raise bad_reply("is no JSON", response.text, self._origin) from None
+        error = data.get("error") if isinstance(data, dict) and not data.get("choices") else None
+        if error:  # gateways pass on the failure of the provider behind them with status 200
+            code = error.get("code") if isinstance(error, dict) else None
+            status = code if isinstance(code, int) and code >= _FAILED else _BAD_GATEWAY
+            raise failed_status(status, response.headers, data, self._origin)
+        try:
+            return self._read(data)
+        except ConfigurationError:
+            raise
+        except ValueError as problem:
+            raise bad_reply(str(problem), response.text, self._origin) from None
+
+
+def _parsed(response: httpx2.Response) -> Any:
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        return response.text
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        return {_well_formed(key): _well_formed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_well_formed(item) for item in value]
+    return value

@@ -1,0 +1,110 @@
+"""Adapters by a short name: ``get_adapter("ollama:llama3.2")``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyrlm.adapters.keys import first_set
+from pyrlm.errors import ConfigurationError
+
+__all__ = ["PRESETS", "Preset", "get_adapter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A provider that speaks the OpenAI chat protocol.
+
+    Attributes:
+        base_url: Its address; None where only a variable can tell it.
+        key_variables: Environment variables that hold its key, in the order in which they are looked up.
+        url_variables: Environment variables that overrule `base_url`.
+    """
+
+    base_url: str | None
+    key_variables: tuple[str, ...]
+    url_variables: tuple[str, ...] = ()
+
+
+PRESETS: dict[str, Preset] = {
+    "fireworks": Preset(base_url="https://api.fireworks.ai/inference/v1", key_variables=("FIREWORKS_API_KEY",)),
+    "huggingface": Preset(base_url="https://router.huggingface.co/v1", key_variables=("HF_TOKEN",)),
+    "lmstudio": Preset(
+        base_url="http://localhost:1234/v1", key_variables=("LMSTUDIO_API_KEY",), url_variables=("LMSTUDIO_BASE_URL",)
+    ),
+    "ollama": Preset(
+        base_url="http://localhost:11434/v1", key_variables=("OLLAMA_API_KEY",), url_variables=("OLLAMA_BASE_URL",)
+    ),
+    "openai": Preset(
+        base_url="https://api.openai.com/v1",
+        key_variables=("OPENAI_API_KEY", "LLM_API_KEY"),
+        url_variables=("OPENAI_BASE_URL",),
+    ),
+    "openai-compatible": Preset(
+        base_url=None, key_variables=("LLM_API_KEY", "OPENAI_API_KEY"), url_variables=("LLM_BASE_URL",)
+    ),
+    "openrouter": Preset(base_url="https://openrouter.ai/api/v1", key_variables=("OPENROUTER_API_KEY",)),
+    "together": Preset(base_url="https://api.together.xyz/v1", key_variables=("TOGETHER_API_KEY",)),
+    "vllm": Preset(
+        base_url="http://localhost:8000/v1", key_variables=("VLLM_API_KEY",), url_variables=("VLLM_BASE_URL",)
+    ),
+}
+"""Providers of the OpenAI chat protocol by name. ``azure:`` and ``extractive:`` have adapters of their own."""
+
+_OWN = ("azure", "extractive")
+
+
+def get_adapter(spec: str, **options: Any) -> Any:
+    """An adapter by ``provider:model``.
+
+    A name without a known provider before its colon is a model of LLM_BASE_URL where that is set, else of OpenAI; so
+    ``gpt-4.1`` works, and with LLM_BASE_URL also ``llama3.2:3b``.
+
+    Args:
+        spec: Such as ``"openai:gpt-4.1"``, ``"ollama:llama3.2:3b"``, ``"azure:my-deployment"`` or ``"extractive:"``.
+        options: Passed to the adapter: `api_key`, `base_url`, `timeout`, `context_window`, …
+
+    Raises:
+        ConfigurationError: The provider is not known, or the model's name, the key or the address are missing.
+    """
+    if not isinstance(spec, str) or not spec.strip():
+        raise ConfigurationError(f'model={spec!r}: expected "provider:model", such as "openai:gpt-4.1".')
+    provider, colon, model = spec.strip().partition(":")
+    known = provider.lower()
+    if not colon or (known not in PRESETS and known not in _OWN and first_set(("LLM_BASE_URL",))):
+        known, model = "openai-compatible" if first_set(("LLM_BASE_URL",)) else "openai", spec.strip()
+    if known == "extractive":
+        return _extractive(model, options)
+    if known not in PRESETS and known not in _OWN:
+        names = ", ".join(f"{name}:" for name in sorted((*PRESETS, *_OWN)))
+        raise ConfigurationError(
+            f"model={spec!r}: no provider is called {provider!r}; there are {names} - or set LLM_BASE_URL for another "
+            "server that speaks the OpenAI chat protocol."
+        )
+    if not model:
+        raise ConfigurationError(f'model={spec!r}: the name of the model is missing; write "{known}:NAME".')
+    if known == "azure":
+        from pyrlm.adapters.azure import AzureOpenAIAdapter  # noqa: PLC0415 - only the adapter that is asked for is loaded
+
+        return AzureOpenAIAdapter(model, **options)
+    return _compatible(known, model, options)
+
+
+def _compatible(provider: str, model: str, options: dict[str, Any]) -> Any:
+    from pyrlm.adapters.openai_compat import OpenAICompatAdapter  # noqa: PLC0415
+
+    preset = PRESETS[provider]
+    if "client" in options:
+        return OpenAICompatAdapter(model, **options)
+    url = options.pop("base_url", None) or first_set(preset.url_variables) or preset.base_url
+    if url is None:
+        raise ConfigurationError(f"{provider}: no address; set {' or '.join(preset.url_variables)}, or pass base_url.")
+    return OpenAICompatAdapter(model, base_url=url, **({"key_variables": preset.key_variables} | options))
+
+
+def _extractive(model: str, options: dict[str, Any]) -> Any:
+    from pyrlm.adapters.extractive import ExtractiveAdapter  # noqa: PLC0415
+
+    if model:
+        raise ConfigurationError(f'model="extractive:{model}": there is one extractive adapter; write "extractive:".')
+    return ExtractiveAdapter(**options)

@@ -1,0 +1,147 @@
+"""The OpenAI SDK, imported in the background, and one client of it for each event loop.
+
+The import takes a second: it starts in a thread when an adapter is made, while text is read and the REPL starts. An
+asynchronous client that is shared between event loops loses connections, so each loop gets its own, and each is closed
+before its loop is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Callable
+
+    import httpx2
+    from openai import AsyncOpenAI
+
+__all__ = ["LoopClients", "Sdk", "load", "preload"]
+
+_CLOSING_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """What the adapters use of the SDK and the HTTP library below it, once imported."""
+
+    openai: Any
+    response: type[httpx2.Response]
+    timeout: type[httpx2.Timeout]
+    omit: Any
+    network_errors: tuple[type[Exception], ...]
+    ssl_context: ssl.SSLContext
+
+    def http_client(self) -> httpx2.AsyncClient:
+        """An HTTP client on aiohttp's transport; certificates were read once for all of them."""
+        client: httpx2.AsyncClient = self.openai.DefaultAioHttpClient(verify=self.ssl_context)
+        return client
+
+
+def preload() -> None:
+    """Start importing the SDK in a thread, unless that was done before."""
+    _loading(os.getpid())
+
+
+async def load() -> Sdk:
+    """The imported SDK; waits for its import without blocking the event loop."""
+    loading = _loading(os.getpid())
+    return loading.result() if loading.done() else await asyncio.wrap_future(loading)
+
+
+@lru_cache(maxsize=1)
+def _loading(pid: int) -> Future[Sdk]:  # noqa: ARG001 - the key: a forked process has none of its parent's threads
+    loading: Future[Sdk] = Future()
+    loading.set_running_or_notify_cancel()  # one waiter that is cancelled doesn't cancel the import of the others
+    threading.Thread(target=_import, args=(loading,), name="pyrlm-import-openai", daemon=True).start()
+    return loading
+
+
+def _import(loading: Future[Sdk]) -> None:
+    try:
+        import aiohttp  # noqa: PLC0415 - the imports that this module exists to keep in the background
+        import httpx2  # noqa: PLC0415
+        import openai  # noqa: PLC0415
+        import tenacity  # noqa: F401, PLC0415
+
+        loading.set_result(
+            Sdk(
+                openai=openai,
+                response=httpx2.Response,
+                timeout=httpx2.Timeout,
+                omit=openai.Omit(),
+                network_errors=(openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError),
+                ssl_context=httpx2.create_ssl_context(),
+            )
+        )
+    except BaseException as error:  # noqa: BLE001 - whoever awaits the import gets the error
+        loading.set_exception(error)
+
+
+class LoopClients:
+    """One client for each event loop, made when it is first asked for.
+
+    A client is closed by `aclose`, or when its loop shuts down: `asyncio.run` and `asyncio.Runner` close the
+    asynchronous generators of their loop before the loop, and each client is held by one of those. What is left at the
+    end of the process, on a loop that never ended, is closed then.
+    """
+
+    def __init__(self, make: Callable[[Sdk], AsyncOpenAI]) -> None:
+        self._make = make
+        self._held: dict[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[None, None]]] = {}
+        self._pid = os.getpid()
+        _all.add(self)
+
+    async def get(self, sdk: Sdk) -> AsyncOpenAI:
+        """The client of the running loop."""
+        loop = asyncio.get_running_loop()
+        held = self._held.get(loop)
+        if held is not None:
+            return held[0]
+        client = self._make(sdk)
+        closing = self._hold(loop, client)
+        self._held[loop] = (client, closing)
+        await anext(closing)
+        return client
+
+    async def aclose(self) -> None:
+        """Close the client of the running loop."""
+        held = self._held.get(asyncio.get_running_loop())
+        if held is not None:
+            await held[1].aclose()
+
+    async def _hold(self, loop: asyncio.AbstractEventLoop, client: AsyncOpenAI) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self._held.pop(loop, None)
+            await client.close()
+
+    def close_at_exit(self) -> None:
+        """Close the clients of loops that still exist."""
+        if self._pid != os.getpid():
+            return
+        for loop, (_, closing) in list(self._held.items()):
+            with suppress(Exception):
+                if loop.is_running():
+                    asyncio.run_coroutine_threadsafe(closing.aclose(), loop).result(_CLOSING_SECONDS)
+                elif not loop.is_closed():
+                    loop.run_until_complete(asyncio.wait_for(closing.aclose(), _CLOSING_SECONDS))
+
+
+_all: WeakSet[LoopClients] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for clients in list(_all):
+        clients.close_at_exit()
