@@ -91,6 +91,12 @@ class Chunker:
         """Names the way of cutting and its settings."""
         return f"structure-1/{self.size}/{self.overlap}"
 
+    @classmethod
+    def named(cls, name: str) -> Chunker | None:
+        """The chunker of this name; None where it is none of this class."""
+        match = re.fullmatch(r"structure-1/(\d{1,9})/(\d{1,9})", name, re.ASCII)
+        return cls(size=int(match[1]), overlap=int(match[2])) if match else None
+
     def split(self, text: str) -> list[Passage]:
         """Cut `text` into passages: contiguous but for their overlap, from its first character to its last."""
         passages: list[Passage] = []

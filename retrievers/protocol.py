@@ -33,6 +33,7 @@ __all__ = [
     "Passage",
     "Retriever",
     "RetrieverError",
+    "StoredDocument",
     "acall",
     "as_hits",
     "check_query",
@@ -87,6 +88,21 @@ class Passage:
     end: int
     line: int
     heading: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """A document as an index holds it: what another index takes over without cutting and embedding it again.
+
+    Attributes:
+        document: The document.
+        passages: Its passages, in order.
+        vectors: The vector of each passage as little-endian float32; None where the index has no vectors.
+    """
+
+    document: Document
+    passages: tuple[Passage, ...]
+    vectors: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
