@@ -75,6 +75,7 @@ class RouteDecision:
         would_flip: The nearest change of input that would decide otherwise.
         escalation: Routes that follow, in this order, where this one's answer shows a failure signal.
         fingerprint: Twelve characters that stand for the whole `RouterConfig`.
+        limit: Name of the policy's limit for which the route is ``refuse``; None otherwise.
     """
 
     route: str
@@ -89,6 +90,7 @@ class RouteDecision:
     would_flip: str
     escalation: tuple[str, ...]
     fingerprint: str
+    limit: str | None = None
 
     @property
     def verify(self) -> bool:
@@ -110,6 +112,7 @@ class RouteDecision:
             "would_flip": self.would_flip,
             "escalation": list(self.escalation),
             "fingerprint": self.fingerprint,
+            "limit": self.limit,
         }
 
     def explain(self) -> str:
@@ -133,7 +136,8 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
         )
     sizes = _sizes(facts, config)
     natural = first_match(sizes, config)
-    gone = dropped(facts, config)
+    drops = dropped(facts, config)
+    gone = {route: drop.reason for route, drop in drops.items()}
     match = _forced(facts, natural, config) if facts.route is not None else _affordable(natural, gone)
     predicted = _predictions(facts, config)
     return RouteDecision(
@@ -149,6 +153,7 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
         would_flip=would_flip(match, sizes, config, forced=facts.route is not None, gone=gone.get(natural.route)),
         escalation=match.escalation,
         fingerprint=config.fingerprint(),
+        limit=drops[natural.route].limit if match.route == "refuse" and natural.route in drops else None,
     )
 
 
@@ -163,7 +168,6 @@ def _with_config(facts: Facts, config: RouterConfig) -> Facts:
             low=int(tokens.low * ratio),
             best=round(tokens.best * ratio),
             high=int(tokens.high * ratio) + 1,
-            method=f"{tokens.method}, calibrated by {ratio:g}",
         )
     return replace(facts, window=window, tokens=tokens, price=config.price or facts.price)
 
@@ -200,10 +204,9 @@ def _forced(facts: Facts, natural: Match, config: RouterConfig) -> Match:
 def _affordable(match: Match, gone: Mapping[str, str]) -> Match:
     """Take the first route that the caller's limits allow; refuse where none is left, saying what it would take."""
     order = [route for route in (match.route, *match.escalation) if route not in gone]
-    left = [route for route in order if route != "refuse"]
-    if left:
+    if any(route != "refuse" for route in order) or match.route == "refuse":
         more = tuple(gone[route] for route in (match.route,) if route in gone)
-        return replace(match, route=left[0], escalation=tuple(order[1:]), reasons=(*match.reasons, *more))
+        return replace(match, route=order[0], escalation=tuple(order[1:]), reasons=(*match.reasons, *more))
     fallback = [route for route in ("select", "rlm") if route not in gone and route != match.route]
     if fallback:
         return replace(match, route=fallback[0], escalation=("refuse",), reasons=(*match.reasons, gone[match.route]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyrlm.adapters.base import Usage
 from pyrlm.routers.config import RouterConfig
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyrlm.routers.decision import Facts
     from pyrlm.routers.table import Sizes
 
-__all__ = ["Limit", "answer_reserve", "dropped", "limits_of", "usable_tokens"]
+__all__ = ["Drop", "Limit", "answer_reserve", "dropped", "limits_of", "usable_tokens"]
 
 _SOURCES = {
     "direct_tokens": ("S-NIAH, arXiv 2603.02615", "2026-03"),
@@ -52,6 +52,13 @@ class Limit:
     def __str__(self) -> str:
         dated = f", {self.date}" if self.date else ""
         return f"{self.name} {self.amount:,} {self.unit} ({self.source}{dated})"
+
+
+class Drop(NamedTuple):
+    """Why a route is ruled out: the limit's name, and a sentence with the numbers."""
+
+    limit: str
+    reason: str
 
 
 def answer_reserve(window_tokens: int, config: RouterConfig) -> int:
@@ -92,7 +99,7 @@ def _sourced(name: str, amount: int, field: str, config: RouterConfig) -> Limit:
     return Limit(name=name, amount=amount, unit="tokens", source=source, date=date)
 
 
-def dropped(facts: Facts, config: RouterConfig) -> dict[str, str]:
+def dropped(facts: Facts, config: RouterConfig) -> dict[str, Drop]:
     """Tell which routes the caller's limits rule out before anything is spent, each with what it would take."""
     if facts.tokens is None:
         return {}
@@ -102,26 +109,28 @@ def dropped(facts: Facts, config: RouterConfig) -> dict[str, str]:
         "select": min(facts.tokens.high, _LEAST_SELECTION) + frame,
         "rlm": config.loop_floor_tokens + 2 * facts.query_tokens,
     }
-    reasons = {route: _over(route, tokens, facts, config) for route, tokens in least.items()}
-    return {route: reason for route, reason in reasons.items() if reason}
+    drops = {route: _over(route, tokens, facts, config) for route, tokens in least.items()}
+    return {route: drop for route, drop in drops.items() if drop is not None}
 
 
-def _over(route: str, tokens: int, facts: Facts, config: RouterConfig) -> str:
+def _over(route: str, tokens: int, facts: Facts, config: RouterConfig) -> Drop | None:
     limit = facts.policy.max_total_tokens
     if limit is not None and tokens > limit:
-        return f"{route} would take at least {tokens:,} tokens, over max_total_tokens={limit:,}"
+        reason = f"{route} would take at least {tokens:,} tokens, over max_total_tokens={limit:,}"
+        return Drop("max_total_tokens", reason)
     budget = facts.policy.max_cost_usd
     if budget is None:
-        return ""
+        return None
     if facts.price is not None:
         cached = min(facts.tokens.low, tokens) if config.prefix_cached and facts.tokens and route == "baseline" else 0
         prompt = tokens - _SHORTEST_REPLY
         usage = Usage(input_tokens=prompt, output_tokens=_SHORTEST_REPLY, cached_input_tokens=cached)
         cost = facts.price.cost(usage)
         if cost > budget:
-            return f"{route} would cost at least ${cost:.4f}, over max_cost_usd={budget:g}"
+            return Drop("max_cost_usd", f"{route} would cost at least ${cost:.4f}, over max_cost_usd={budget:g}")
     size = facts.tokens.best if facts.tokens else 0
     prediction = predict(route, size, config.recorded_runs, config.min_recorded_runs)
     if prediction is not None and prediction.cost_p50 is not None and prediction.cost_p50 > budget:
-        return f"{route} is predicted to cost ${prediction.cost_p50:.4f} (median), over max_cost_usd={budget:g}"
-    return ""
+        reason = f"{route} is predicted to cost ${prediction.cost_p50:.4f} (median), over max_cost_usd={budget:g}"
+        return Drop("max_cost_usd", reason)
+    return None

@@ -3,7 +3,7 @@
 | rule | condition | route | after a failure signal |
 |---|---|---|---|
 | 1 | forced by the caller | that | nothing, unless allowed |
-| 3 | no context | an error that says what to pass | |
+| 3 | no context: an error that says what to pass; an empty text | refuse | nothing |
 | 4 | a pattern or marker was given, the profile allows it | deterministic | row 0 or 5 on |
 | 0 | `baseline_threshold` was given | at most so many characters: baseline; more: never | select for look-ups, rlm |
 | 5 | upper estimate up to 4K tokens | baseline | rlm |
@@ -84,6 +84,8 @@ class Match:
 
 def first_match(sizes: Sizes, config: RouterConfig) -> Match:
     """Return the first row that applies to a text that is there; forced routes are the caller's business."""
+    if not sizes.chars:
+        return Match(3, "refuse", (), ("the text is empty",))
     if sizes.plan:
         later = first_match(replace(sizes, plan=False), config)
         why = "a pattern or marker was given: it needs no model"

@@ -50,6 +50,8 @@ def would_flip(match: Match, sizes: Sizes, config: RouterConfig, *, forced: bool
     if forced:
         natural = first_match(sizes, config)
         return f"without the forced route: {natural.route} (rule {natural.rule})"
+    if match.rule == 3:  # noqa: PLR2004 - the row of the empty text
+        return "any text"
     if gone is not None:
         return f"a higher limit ({gone}): {first_match(sizes, config).route}"
     if match.rule == 4:  # noqa: PLR2004 - the row of the deterministic plan

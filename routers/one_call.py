@@ -1,0 +1,127 @@
+"""One call on the text or on passages of it, as part of the run: its budget, cache, trace and the signals of its reply."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pyrlm import prompts
+from pyrlm.calls import Call
+from pyrlm.citations import find_quotes
+from pyrlm.errors import MaxSecondsExceeded, PolicyError
+from pyrlm.replies import parse_direct
+from pyrlm.routers.work import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrlm.adapters.base import Message
+    from pyrlm.calls import Reply
+    from pyrlm.routers.work import Work
+
+__all__ = ["ask_once", "ask_with_room"]
+
+
+async def ask_once(
+    work: Work, route: str, pieces: Sequence[str], *, coverage: float, system: str | None = None
+) -> Answer:
+    """Ask the root model once about `pieces` of the text and read its reply.
+
+    Args:
+        work: The run.
+        route: Name of the route, for the answer.
+        pieces: What the model reads.
+        coverage: Their share of the text.
+        system: In the place of the built-in system message.
+
+    Raises:
+        PolicyError: A limit leaves no room for the call, or its time is over.
+        ModelError: The call failed for good.
+    """
+    messages = prompts.direct_messages(work.query, pieces, system=system, instruction=work.rlm.instruction)
+    size = sum(map(len, pieces))
+    reply = await ask_with_room(work, messages, f"{work.query}\n[{route}: {len(pieces)} texts, {size:,} characters]")
+    direct = parse_direct(reply.text)
+    citations, missing = await asyncio.to_thread(find_quotes, direct.quotes, work.context)
+    return Answer(
+        route=route,
+        text=direct.answer,
+        value=direct.answer,
+        citations=citations,
+        missing=missing,
+        coverage=coverage,
+        abstained=direct.abstained,
+        cut=reply.cut,
+        signal=_signal(
+            reply, direct.answer, abstained=direct.abstained, quotes=len(direct.quotes), missing=len(missing)
+        ),
+        calibration=_calibration(work, reply, messages) if route == "baseline" else None,
+    )
+
+
+async def ask_with_room(work: Work, messages: list[Message], shown: str) -> Reply:
+    """Ask; a reply that was cut is asked for once more with more room, before anything else is tried."""
+    reply = await _ask(work, messages, shown, work.answer_tokens)
+    more = _more_room(work, reply)
+    if not reply.cut or more <= reply.max_tokens:
+        return reply
+    work.caller.recorder.record(
+        "escalation", reason=f"the reply was cut at {reply.max_tokens} tokens: asked again with {more}"
+    )
+    try:
+        return await _ask(work, messages, shown, more)
+    except PolicyError as error:
+        work.caller.recorder.record("limit", reason=f"no room to ask again: {error}", data={"limit": error.limit})
+        return reply
+
+
+async def _ask(work: Work, messages: list[Message], shown: str, max_tokens: int) -> Reply:
+    call = Call(
+        messages=messages,
+        purpose="direct",
+        kind="direct_call",
+        max_tokens=max_tokens,
+        temperature=work.rlm.temperature,
+        cached=True,
+        shown=shown,
+    )
+    seconds = work.caller.budget.seconds_left()
+    try:
+        async with asyncio.timeout(seconds):
+            return await work.caller.ask(work.root, call)
+    except TimeoutError:
+        limit = work.caller.budget.policy.max_seconds
+        raise MaxSecondsExceeded(f"max_seconds={limit}: the call was still under way when they were over.") from None
+
+
+def _more_room(work: Work, reply: Reply) -> int:
+    """Return the larger cap: times `length_factor`, within what the model's window and its output limit leave."""
+    window = work.root.window
+    used = reply.step.usage.input_tokens if reply.step.usage is not None else 0
+    most = min(work.answer_tokens * work.config.length_factor, window.total_tokens - used)
+    return most if window.output_limit is None else min(most, window.output_limit)
+
+
+def _signal(reply: Reply, text: str, *, abstained: bool, quotes: int, missing: int) -> str:
+    """Say what speaks against a reply; empty where nothing does."""
+    if reply.response.refusal or reply.response.finish_reason == "content_filter":
+        return f"the model refused: {(reply.response.refusal or 'content filter')[:200]}"
+    if reply.cut:
+        return f"the reply was cut at {reply.max_tokens} tokens"
+    if abstained:
+        return "the model says that what it read does not hold the answer"
+    if not text.strip():
+        return "the reply was empty"
+    if missing:
+        return f"{missing} of {quotes} quotes are not in the text"
+    return ""
+
+
+def _calibration(work: Work, reply: Reply, messages: Sequence[Message]) -> float | None:
+    """Return the provider's tokens of the prompt for each one that was estimated here."""
+    usage, tokens = reply.step.usage, work.decision.tokens
+    if usage is None or usage.estimated or tokens is None or not usage.input_tokens:
+        return None
+    frame = work.root.counter.count(messages[0]["content"]) + work.root.counter.count(work.query)
+    estimated = tokens.best / work.config.calibration + frame
+    return round(usage.input_tokens / estimated, 4) if estimated else None
