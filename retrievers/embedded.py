@@ -163,8 +163,6 @@ class EmbeddedRetriever(IndexFolder):
         for name, value, least in (("offset", offset, 0), ("limit", limit, 1)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RetrieverError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        if not isinstance(doc_id, str):
-            raise RetrieverError(f"doc_id must be a string, got {type(doc_id).__name__}")
         return read(self._snapshot(), doc_id, offset, min(limit, MAX_GET_CHARS))
 
     def _hits(

@@ -12,7 +12,7 @@ from pyrlm.retrievers.manifest import Manifest
 from pyrlm.retrievers.opening import advice, check_embedder, chunker_for, create
 from pyrlm.retrievers.reading import Reader, Snapshot, open_engine
 from pyrlm.retrievers.results import stored_document
-from pyrlm.retrievers.writing import Indexing, engine_writer
+from pyrlm.retrievers.writing import Indexing, engine_errors, engine_writer
 
 if TYPE_CHECKING:
     import os
@@ -150,7 +150,7 @@ class IndexFolder:
         """
         with self._writing:
             reader = self._open()
-            with engine_writer(open_engine(self.path), self.path) as writer:
+            with engine_writer(open_engine(self.path), self.path) as writer, engine_errors(self.path):
                 snapshot = reader.snapshot()
                 found = [doc_id for doc_id in dict.fromkeys(doc_ids) if snapshot.has_document(doc_id)]
                 for doc_id in found:

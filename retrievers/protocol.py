@@ -246,7 +246,7 @@ def _as_hit(item: object) -> Hit:
 
 
 def check_query(query: object, top_k: object) -> tuple[str, int]:
-    """Check the two arguments that every search has.
+    """Check the two arguments that every search has; half surrogate pairs in the query are replaced.
 
     Raises:
         RetrieverError: `query` is no string, or `top_k` no whole number from 1 to `MAX_TOP_K`.
@@ -255,7 +255,7 @@ def check_query(query: object, top_k: object) -> tuple[str, int]:
         raise RetrieverError(f"query must be a string, got {type(query).__name__}")
     if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MAX_TOP_K:
         raise RetrieverError(f"top_k must be a whole number from 1 to {MAX_TOP_K}, got {top_k!r}")
-    return query, top_k
+    return query.encode(errors="replace").decode(), top_k
 
 
 def document_part(

@@ -76,6 +76,8 @@ class Snapshot:
 
     def has_document(self, doc_id: str) -> bool:
         """Whether there is a document of this id."""
+        if not _is_text(doc_id):
+            return False
         return self._searcher.doc_freq("doc", doc_id) > 0 and self._count(_term("doc", doc_id)) > 0
 
     def has_version(self, version: str) -> bool:
@@ -123,7 +125,7 @@ class Snapshot:
 
     def places(self, doc_id: str) -> list[tuple[int, tantivy.DocAddress]]:
         """The passages of a document in order, each with the offset of its first character."""
-        found = self._all(_term("doc", doc_id))
+        found = self._all(_term("doc", doc_id)) if _is_text(doc_id) else []
         starts = self._searcher.fast_field_values("start", found)
         return sorted(((int(start or 0), address) for start, address in zip(starts, found, strict=True)), key=_first)
 
@@ -206,6 +208,13 @@ def _term(field: str, value: str) -> tantivy.Query:
     import tantivy  # noqa: PLC0415
 
     return tantivy.Query.term_query(schema(), field, value, "basic")
+
+
+def _is_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _first(pair: tuple[int, object]) -> int:

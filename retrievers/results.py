@@ -72,7 +72,7 @@ def read(snapshot: Snapshot, doc_id: str, offset: int, limit: int) -> DocumentPa
     """
     places = snapshot.places(doc_id)
     if not places:
-        raise RetrieverError(f"no document {doc_id!r} in the index; ids are the doc_id of hits")
+        raise RetrieverError(f"no document {str(doc_id)[:200]!r} in the index; ids are the doc_id of hits")
     end = offset + limit
     parts: list[str] = []
     reached = offset

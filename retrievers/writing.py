@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from pyrlm.errors import ConfigurationError, RetrieverError
+from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.embeddings import embed, passage_input
 from pyrlm.retrievers.records import Record, prepare, tantivy_document
 from pyrlm.retrievers.reports import IndexFailure, IndexProgress, IndexReport
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.reading import Reader, Snapshot
     from pyrlm.retrievers.reports import ProgressCallback
 
-__all__ = ["Indexing", "engine_writer", "threads"]
+__all__ = ["Indexing", "engine_errors", "engine_writer", "threads"]
 
 COMMIT_PASSAGES: Final = 20_000
 """A commit costs 15 ms and a segment: fewer are faster, more lose less to a crash."""
@@ -60,16 +60,23 @@ def engine_writer(index: tantivy.Index, folder: Path) -> Iterator[tantivy.IndexW
         raise RetrieverError(f"can't write the index at {folder}: {error}") from error
     try:
         yield writer
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(ValueError):
             writer.rollback()
-        if isinstance(error, ValueError) and not isinstance(error, ConfigurationError):
-            raise RetrieverError(f"writing the index at {folder} failed: {error}") from error
         raise
     finally:
         # Also what lets go of the folder's lock.
         with contextlib.suppress(ValueError):
             writer.wait_merging_threads()
+
+
+@contextlib.contextmanager
+def engine_errors(folder: Path) -> Iterator[None]:
+    """Name what failed where the engine raises: a full disk, a folder that was removed."""
+    try:
+        yield
+    except ValueError as error:
+        raise RetrieverError(f"writing the index at {folder} failed: {error}") from error
 
 
 class Indexing:
@@ -187,17 +194,20 @@ class Indexing:
         vectors = self._vectors()
         for record, passages in self._waiting:
             rows = [tantivy_document(record, number, passage, next(vectors)) for number, passage in enumerate(passages)]
-            doc_id = record.document.doc_id
-            if not self._fresh or doc_id in self._written:
-                self._writer.delete_documents_by_term("doc", doc_id)
-            self._written.add(doc_id)
-            for row in rows:
-                self._writer.add_document(row)
+            with engine_errors(self._folder):
+                self._replace(record.document.doc_id, rows)
             self._report.indexed += 1
             self._report.passages += len(passages)
         self._passages_since_commit += self._waiting_passages
         self._waiting.clear()
         self._waiting_passages = 0
+
+    def _replace(self, doc_id: str, rows: list[tantivy.Document]) -> None:
+        if not self._fresh or doc_id in self._written:
+            self._writer.delete_documents_by_term("doc", doc_id)
+        self._written.add(doc_id)
+        for row in rows:
+            self._writer.add_document(row)
 
     def _vectors(self) -> Iterator[bytes | None]:
         if self._embedder is None:
@@ -219,7 +229,8 @@ class Indexing:
             if self._new_fields:
                 self._manifest.write(self._folder)
                 self._new_fields = False
-            self._writer.commit()
+            with engine_errors(self._folder):
+                self._writer.commit()
             self._snapshot = self._reader.snapshot()
             self._fresh = self._snapshot.passages == 0
         self._written.clear()
@@ -230,10 +241,11 @@ class Indexing:
         self._show(now=True)
 
     def _remove_all_but(self, seen: set[str]) -> None:
-        for doc_id in self._snapshot.ids():
-            if doc_id not in seen:
-                self._writer.delete_documents_by_term("doc", doc_id)
-                self._report.deleted += 1
+        with engine_errors(self._folder):
+            for doc_id in self._snapshot.ids():
+                if doc_id not in seen:
+                    self._writer.delete_documents_by_term("doc", doc_id)
+                    self._report.deleted += 1
 
     def _show(self, *, now: bool = False) -> None:
         moment = time.monotonic()
