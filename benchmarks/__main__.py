@@ -1,0 +1,29 @@
+"""Print the table: ``python -m benchmarks [PART…]``, parts being loop, fanout, text and startup."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.harness import Row
+
+PARTS = ("startup", "loop", "fanout", "text")
+
+
+def main() -> None:
+    """Measure the parts named on the command line, all by default."""
+    console = Console(width=140)
+    table = Table("measured", "ours", "floor", "ratio", "aim", "met")
+    for part in sys.argv[1:] or PARTS:
+        for measure in import_module(f"benchmarks.{part}").ROWS:
+            row: Row = measure()
+            table.add_row(row.name, row.ours, row.floor, row.ratio, row.aim, "yes" if row.met else "no")
+            console.print(f"[dim]{row.name}: {row.ours}[/dim]", highlight=False)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
