@@ -557,7 +557,7 @@ def test_the_key_is_in_no_message_log_or_repr(caplog):
     leak = f"you sent Authorization: Bearer {KEY} and sk-in-a-header-77"
     faults = [Status(status, leak) for status in (400, 401, 404, 429, 500)] + [
         Raw(leak.encode()),
-        Raw(("x" * 490 + leak).encode()),
+        Raw(("x" * 456 + leak).encode()),
         {"error": {"message": leak, "code": 400}},
         too_long(),
         Drop(),
@@ -575,7 +575,7 @@ def test_the_key_is_in_no_message_log_or_repr(caplog):
     text = seen.getvalue()
     assert "[secret]" in text
     assert KEY not in text
-    assert KEY[:14] not in text
+    assert KEY[:9] not in text
     assert "sk-in-a-header-77" not in text
 
 

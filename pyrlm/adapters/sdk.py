@@ -130,12 +130,12 @@ class LoopClients:
         """Close the clients of loops that still exist."""
         if self._pid != os.getpid():
             return
-        for loop, (_, closing) in list(self._held.items()):
+        for loop in list(self._held):
             with suppress(Exception):
                 if loop.is_running():
-                    asyncio.run_coroutine_threadsafe(closing.aclose(), loop).result(_CLOSING_SECONDS)
+                    asyncio.run_coroutine_threadsafe(self.aclose(), loop).result(_CLOSING_SECONDS)
                 elif not loop.is_closed():
-                    loop.run_until_complete(asyncio.wait_for(closing.aclose(), _CLOSING_SECONDS))
+                    loop.run_until_complete(asyncio.wait_for(self.aclose(), _CLOSING_SECONDS))
 
 
 _all: WeakSet[LoopClients] = WeakSet()
