@@ -33,8 +33,7 @@ Messages never hold an API key: text from a provider goes through `pyrlm.redact.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # the worker of the REPL loads this module, and `typing` costs 3 ms of its start
 if TYPE_CHECKING:
     from pyrlm.result import RunResult
     from pyrlm.trace import Trace

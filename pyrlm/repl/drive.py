@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import inspect
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.redact import redact
+from pyrlm.repl.common import cut_middle, error_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pyrlm.repl.protocol import HostFunction
 
-__all__ = ["Answer", "CodeClock", "FunctionTable", "HostCalls", "cut_middle"]
+__all__ = ["Answer", "CodeClock", "FunctionTable", "HostCalls"]
 
 _MAX_ERROR_CHARS = 2_000
 
@@ -31,13 +31,10 @@ class Answer:
 
     @property
     def exception(self) -> Exception | None:
-        """The error as an exception: the builtin one of that name where there is one, else a RuntimeError."""
+        """The error as an exception: the builtin one of that name where there is one, else a subclass of RuntimeError."""
         if self.error_type is None:
             return None
-        kind = getattr(builtins, self.error_type, None)
-        if isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, UnicodeError):
-            return kind(self.error)
-        return RuntimeError(f"{self.error_type}: {self.error}")
+        return error_named(self.error_type, self.error)
 
 
 class FunctionTable:
@@ -90,16 +87,6 @@ def _signature(function: HostFunction) -> inspect.Signature | None:
 def _message(error: Exception) -> str:
     single = error.args[0] if isinstance(error, KeyError) and len(error.args) == 1 else None
     return cut_middle(redact(single if isinstance(single, str) else str(error)), _MAX_ERROR_CHARS)
-
-
-def cut_middle(text: str, limit: int) -> str:
-    """Return `text` by head and tail with its full size said in between, where it is longer than `limit` characters."""
-    if len(text) <= limit:
-        return text
-    note = f"\n[… cut: {len(text):,} characters in all …]\n"
-    room = max(limit - len(note), 0)
-    head = room - room // 3
-    return text[:head] + note + (text[-(room - head) :] if room - head else "")
 
 
 class HostCalls:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.repl.texttools import text_names
+from pyrlm.repl.common import text_names
 from pyrlm.textapi import TextAPI
 
 if TYPE_CHECKING:

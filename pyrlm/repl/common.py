@@ -1,10 +1,11 @@
-"""The short names over a text: `peek`, `tail`, `lenP`, `extract_after`, `pick_first_answer` and the methods of `ctx`.
+"""What host and worker both use: the names `peek`, `tail`, `lenP`, … and the methods of `ctx`; cutting; errors by name.
 
-Host and worker make them from the same functions, over a `TextAPI`. The worker loads this module by path: standard
-library only.
+The worker loads this module too: standard library only.
 """
 
 from __future__ import annotations
+
+import builtins
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from pyrlm.textapi import TextAPI
 
-__all__ = ["ABSTENTION", "FAILED", "extract_after", "pick_first_answer", "text_names"]
+__all__ = ["ABSTENTION", "FAILED", "cut_middle", "error_named", "extract_after", "pick_first_answer", "text_names"]
 
 ABSTENTION = "NO_ANSWER"
 """What a sub-model answers when its piece doesn't hold the answer."""
@@ -62,6 +63,31 @@ def text_names(api: TextAPI, metadata: Any) -> dict[str, Callable[..., Any]]:
         "ctx.len_chars": lambda: api.len_chars,
         "ctx.metadata": lambda: metadata,
     }
+
+
+def error_named(name: str, message: str) -> Exception:
+    """Return the builtin exception of that name; where there is none, a subclass of RuntimeError that has the name."""
+    kind = getattr(builtins, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, (UnicodeError, ExceptionGroup)):
+        kind = type(name, (RuntimeError,), {"__module__": "builtins"})
+    error: Exception = kind(message)
+    return error
+
+
+def cut_middle(text: str, limit: int, note: str = "") -> str:
+    """Return `text` by head and tail with its full size said in between, where it is longer than `limit` characters.
+
+    Args:
+        text: Any text.
+        limit: Characters of the result.
+        note: What else is said where it was cut, such as where the whole is.
+    """
+    if len(text) <= limit:
+        return text
+    between = f"\n[… cut: {len(text):,} characters in all{note} …]\n"
+    room = max(limit - len(between), 0)
+    tail = room // 3
+    return text[: room - tail] + between + (text[-tail:] if tail else "")
 
 
 def extract_after(api: TextAPI, marker: str, max_len: int = 128) -> str | None:
