@@ -143,7 +143,7 @@ def _bare(reply: str) -> Reply | None:
     if text.startswith("{") and (called := code_in_call(text)) is not None:
         return Reply(code=called, notes=("tool-call syntax",))
     code, rest = split_final(text)
-    if not code.strip() or re.match(r"FINAL(?:_VAR)?\(", code) or not looks_like_code(code):
+    if not code.strip() or text.startswith("FINAL") or not looks_like_code(code):
         return None
     final = _last_final(rest) if rest else None
     if rest and final is None:

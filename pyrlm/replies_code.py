@@ -104,6 +104,8 @@ def _known_import(node: ast.AST) -> bool:
 def _is_call(node: ast.Call, lines: list[str]) -> bool:
     """Tell a call from a word with a remark in brackets: `peek(3)`, not `Paris (France)` or `Iron(III)`."""
     func = node.func
+    if not isinstance(func, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
+        return False
     if isinstance(func, ast.Name) and not (func.id.islower() or func.id in HOST_NAMES):
         return False
     line = lines[func.end_lineno - 1] if func.end_lineno and func.end_lineno <= len(lines) else ""
@@ -159,15 +161,15 @@ def find_closer(text: str, start: int, fence: str, *, python: bool, lexical: boo
     """
     if not python:
         return _close_markdown(text, start, fence)
-    bare = _first_bare(text, start, fence)
     if not lexical:
-        return bare
+        return _first_bare(text, start, fence)
     found, chars = None, len(text) - start
     for token in _TOKEN.finditer(text, start):
         found = _closes(token, text, start, fence)
         if found is not None:
             chars = token.end() - start
             break
+    bare = _first_bare(text, start, fence, len(text) if found is None else found.end)
     if found is None or (bare.closed and bare.end < found.end and parse(text[start : found.end]) is None):
         found = bare
     found.chars = chars + found.after - start
@@ -189,8 +191,8 @@ def _closes(token: re.Match[str], text: str, start: int, fence: str) -> Closer |
     return None
 
 
-def _first_bare(text: str, start: int, fence: str) -> Closer:
-    for match in _BARE_FENCE.finditer(text, start):
+def _first_bare(text: str, start: int, fence: str, stop: int | None = None) -> Closer:
+    for match in _BARE_FENCE.finditer(text, start, len(text) if stop is None else stop):
         if match["mark"].startswith(fence):
             return Closer(_line_end_before(text, match.start(), start), match.end())
     return Closer(_without_short_fence(text, start), len(text), closed=False)
