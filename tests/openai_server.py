@@ -22,6 +22,7 @@ An item of the list, or what the function returns, is one of
     Drop()                             the connection is closed without an answer
     Drop(after="headers")              … after the headers; after="half": in the middle of the body
     Stall(seconds=60)                  headers at once, the body after that time (or when the client goes away)
+    Drip(seconds=60)                   headers at once, then the body in a hundred pieces over that time
 
 Whole-server behaviour: `delay` (seconds a request), `api_key` (others get 401), `context_window` (tokens; longer prompts
 are refused as OpenAI does), `refuse` (parameters answered with 400 as newer models do), `usage` ("openai", "anthropic"
@@ -105,6 +106,13 @@ class Drop:
 @dataclass(frozen=True)
 class Stall:
     """A response whose headers come at once and whose body comes after `seconds`."""
+
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Drip:
+    """A response whose body comes a little at a time, so that no single read takes long."""
 
     seconds: float = 60.0
 
@@ -270,13 +278,19 @@ class LoopbackServer:
             return web.Response(body=whole[: len(whole) // 2], content_type="application/json")
         return await self._misbehave(request, body, reply)
 
-    async def _misbehave(self, request: web.BaseRequest, body: Any, reply: Drop | Stall) -> web.StreamResponse:
+    async def _misbehave(self, request: web.BaseRequest, body: Any, reply: Drop | Stall | Drip) -> web.StreamResponse:
         whole = json.dumps(self._completion(body, Reply("late or never"))).encode()
         response = web.StreamResponse(headers={"content-type": "application/json", "content-length": str(len(whole))})
         if isinstance(reply, Stall):
             await response.prepare(request)
             await asyncio.sleep(reply.seconds)
             await response.write(whole)
+            return response
+        if isinstance(reply, Drip):
+            await response.prepare(request)
+            for start in range(0, len(whole), step := len(whole) // 100 + 1):
+                await asyncio.sleep(reply.seconds / 100)
+                await response.write(whole[start : start + step])
             return response
         if reply.after != "request":
             await response.prepare(request)
