@@ -297,3 +297,19 @@ def test_refusals_of_long_prompts_are_known_with_their_limit(text, limit):
 )
 def test_other_refusals_are_not_taken_for_long_prompts(text):
     assert not is_context_length(text)
+
+
+def test_public_names_are_sorted_and_all_there():
+    import pyrlm.adapters
+
+    names = pyrlm.adapters.__all__
+    assert names == sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name))
+    assert dir(pyrlm.adapters) == sorted(names)
+    assert all(
+        getattr(pyrlm.adapters, name).__module__.startswith("pyrlm.adapters.") for name in names if name != "PRESETS"
+    )
+    with pytest.raises(AttributeError, match="no attribute 'OpenAIAdapter'"):
+        pyrlm.adapters.OpenAIAdapter  # noqa: B018
+    assert type(pyrlm.adapters.get_adapter("extractive:")) is pyrlm.adapters.ExtractiveAdapter
+    with pytest.raises(ConfigurationError, match='write "extractive:"'):
+        pyrlm.adapters.get_adapter("extractive:x")
