@@ -11,7 +11,7 @@ from pyrlm import prompts
 from pyrlm.citations import find_quotes
 from pyrlm.errors import InvalidRepliesExceeded, RunStalled, WireError
 from pyrlm.guards import Candidate, Facts, is_grounded, objection
-from pyrlm.replies import FinalAnswer, parse_direct, parse_reply
+from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
 
 if TYPE_CHECKING:
     from pyrlm.calls import Reply
@@ -163,13 +163,15 @@ def _called(session: Session, final: Final) -> Candidate:
     """Return the answer of a call in code; one that was spelled out there was written before any of its output."""
     code = session.code
     literal = isinstance(final.value, str) and _LITERAL_CALL.search(code) is not None
-    alone = code.lstrip().startswith("FINAL(")
+    text = as_text(final.value)
+    # An abstention in code is mostly the branch for "nothing found", and a call alone answers from earlier output.
+    seen_before = is_abstention(text) or code.lstrip().startswith("FINAL(")
     return Candidate(
         value=final.value,
-        text=as_text(final.value),
+        text=text,
         quotes=final.quotes,
         literal=literal,
-        beside="\n".join(session.printed) if literal and not alone else None,
+        beside="\n".join(session.printed) if literal and not seen_before else None,
     )
 
 

@@ -101,6 +101,12 @@ def test_an_answer_spelled_out_in_code_before_any_output_is_asked_for_again():
     assert "before you saw it" in last_user(adapter)
 
 
+def test_code_may_say_that_it_found_nothing():
+    result, _ = run([python("hits = ctx.find('submarine')\nif not hits:\n    FINAL('NO_ANSWER')")])
+    assert result.status == "unanswered"
+    assert result.steps == 1
+
+
 def test_false_quotes_are_objected_to_once_and_never_shown_as_citations():
     script = [python("print(P[:29])"), python("FINAL('24 months', quotes=['The warranty lasts 99 years.'])")] * 2
     result, adapter = run(script[:2] + [script[1]])
