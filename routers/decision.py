@@ -16,12 +16,11 @@ from pyrlm.routers.why import explain, rejected_routes, would_flip
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyrlm.tokens import TokenEstimate
-
     from pyrlm.policy import Policy
     from pyrlm.pricing import Price
     from pyrlm.routers.config import RouterConfig
     from pyrlm.routers.query_kinds import QueryKind
+    from pyrlm.tokens import TokenEstimate
 
 __all__ = ["ROUTES", "Facts", "RouteDecision", "decide"]
 
@@ -181,7 +180,7 @@ def _sizes(facts: Facts, config: RouterConfig) -> Sizes:
         low=tokens.low,
         high=tokens.high,
         chars=facts.chars,
-        usable=usable_tokens(facts, config),
+        usable=usable_tokens(facts.window, facts.query_tokens, config),
         window=facts.window.room(0),
         staged=named is not None and named is not ExecutionProfile.VERIFY,
         plan=facts.plan and named is not ExecutionProfile.SEMANTIC_BATCHES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyrlm.errors import PolicyError
@@ -71,14 +72,15 @@ def _ends_the_run(answer: Answer) -> bool:
 
 
 def _best(work: Work, answers: Sequence[Answer]) -> Answer:
-    """Return the accepted answer; without one the latest that rests on the text, else the last."""
+    """Return the accepted answer; without one the latest that rests on the text or was cut, else the last."""
     if not answers:
         return Answer(route="refuse", signal="; ".join(work.decision.reasons))
     last = answers[-1]
     if not last.signal or (last.error is not None and last.says_something):
         return last
-    grounded = [answer for answer in answers if answer.says_something and answer.citations]
-    if not grounded:
+    usable = [answer for answer in answers if answer.says_something and (answer.citations or answer.cut)]
+    if not usable:
         return last
-    work.notes.append(f"{grounded[-1].route}: {grounded[-1].signal}; no other route confirmed the answer")
-    return grounded[-1]
+    best = usable[-1]
+    work.notes.append(f"{best.route}: {best.signal}; no other route confirmed the answer")
+    return replace(best, error=last.error)

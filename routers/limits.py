@@ -9,12 +9,14 @@ from pyrlm.adapters.base import Usage
 from pyrlm.routers.config import RouterConfig
 from pyrlm.routers.prediction import predict
 from pyrlm.routers.query_kinds import QueryKind
+from pyrlm.routers.table import row_limit
 
 if TYPE_CHECKING:
+    from pyrlm.pricing import Window
     from pyrlm.routers.decision import Facts
     from pyrlm.routers.table import Sizes
 
-__all__ = ["Drop", "Limit", "answer_reserve", "dropped", "limits_of", "usable_tokens"]
+__all__ = ["Drop", "Limit", "answer_reserve", "deciding_sizes", "dropped", "limits_of", "usable_tokens"]
 
 _SOURCES = {
     "direct_tokens": ("S-NIAH, arXiv 2603.02615", "2026-03"),
@@ -66,10 +68,15 @@ def answer_reserve(window_tokens: int, config: RouterConfig) -> int:
     return max(1, min(config.answer_tokens, window_tokens // _REPLY_SHARE))
 
 
-def usable_tokens(facts: Facts, config: RouterConfig) -> int:
+def usable_tokens(window: Window, query_tokens: int, config: RouterConfig) -> int:
     """Return the tokens of text that one prompt can hold beside the answer, the query and the frame."""
-    room = facts.window.room(answer_reserve(facts.window.total_tokens, config))
-    return max(0, room - config.overhead_tokens - facts.query_tokens)
+    room = window.room(answer_reserve(window.total_tokens, config))
+    return max(0, room - config.overhead_tokens - query_tokens)
+
+
+def deciding_sizes(kind: QueryKind, window: Window, query_tokens: int, config: RouterConfig) -> list[int]:
+    """Return the sizes, in tokens, on whose side a text has to be for this kind of query."""
+    return [config.direct_tokens, row_limit(kind, window.room(0), config), usable_tokens(window, query_tokens, config)]
 
 
 def limits_of(facts: Facts, sizes: Sizes, config: RouterConfig) -> tuple[Limit, ...]:
@@ -84,7 +91,12 @@ def limits_of(facts: Facts, sizes: Sizes, config: RouterConfig) -> tuple[Limit, 
             source=f"window less {answer_reserve(window.total_tokens, config):,} for the answer, query and frame",
         ),
         _sourced("any query", config.direct_tokens, "direct_tokens", config),
-        _sourced(f"{sizes.kind} query", sizes.row_limit(config), _FIELDS.get(sizes.kind, "soft_tokens"), config),
+        _sourced(
+            f"{sizes.kind} query",
+            row_limit(sizes.kind, sizes.window, config),
+            _FIELDS.get(sizes.kind, "soft_tokens"),
+            config,
+        ),
     ]
     if config.baseline_threshold is not None:
         limits.insert(

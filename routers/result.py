@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyrlm.citations import Citation
     from pyrlm.result import Status
     from pyrlm.routers.decision import RouteDecision

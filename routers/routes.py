@@ -96,7 +96,7 @@ async def _deterministic(work: Work) -> Answer:
         route="deterministic",
         text="\n".join(values if len(set(values)) > 1 else values[:1]),
         value=values,
-        citations=tuple(work.cite(found.doc, found.start, found.end) for found in result.found),
+        citations=work.cite((found.doc, found.start, found.end) for found in result.found),
         coverage=0.0,
         signal=signal,
     )

@@ -26,7 +26,7 @@ from pyrlm.routers.query_kinds import QueryKind
 if TYPE_CHECKING:
     from pyrlm.routers.config import RouterConfig
 
-__all__ = ["Match", "Sizes", "first_match"]
+__all__ = ["Match", "Sizes", "first_match", "row_limit"]
 
 _LOOKUPS = frozenset({QueryKind.LITERAL, QueryKind.SEMANTIC})
 _WHOLE = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH, QueryKind.MULTI_HOP})
@@ -61,15 +61,16 @@ class Sizes:
         """Whether one prompt can hold the text for sure."""
         return self.high <= self.usable
 
-    def row_limit(self, config: RouterConfig) -> int:
-        """Tokens up to which this kind of query is one call, whatever fits."""
-        if self.kind is QueryKind.LITERAL:
-            return min(int(config.literal_window_share * self.window), config.literal_tokens)
-        if self.kind is QueryKind.SEMANTIC:
-            return config.semantic_tokens
-        if self.kind in _WHOLE:
-            return config.aggregate_tokens
-        return min(int(config.soft_window_share * self.window), config.soft_tokens)
+
+def row_limit(kind: QueryKind, window: int, config: RouterConfig) -> int:
+    """Return the tokens up to which this kind of query is one call on a model with this window."""
+    if kind is QueryKind.LITERAL:
+        return min(int(config.literal_window_share * window), config.literal_tokens)
+    if kind is QueryKind.SEMANTIC:
+        return config.semantic_tokens
+    if kind in _WHOLE:
+        return config.aggregate_tokens
+    return min(int(config.soft_window_share * window), config.soft_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _by_size(sizes: Sizes, config: RouterConfig) -> Match | None:
 
 
 def _by_kind(sizes: Sizes, config: RouterConfig) -> Match:
-    limit = sizes.row_limit(config)
+    limit = row_limit(sizes.kind, sizes.window, config)
     within = sizes.high <= limit
     size = f"at most {sizes.high:,} tokens, {'within' if within else 'above'} the {limit:,} for queries of this kind"
     if sizes.staged:

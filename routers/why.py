@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyrlm.routers.table import first_match
+from pyrlm.routers.table import first_match, row_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ __all__ = ["explain", "rejected_routes", "would_flip"]
 
 def rejected_routes(match: Match, sizes: Sizes, config: RouterConfig, gone: Mapping[str, str]) -> dict[str, str]:
     """Return each route that was not taken with the reason against it."""
-    limit = sizes.row_limit(config)
+    limit = row_limit(sizes.kind, sizes.window, config)
     if not sizes.fits:
         against_one_call = f"up to {sizes.high:,} tokens don't surely fit the {sizes.usable:,} of one prompt"
     elif sizes.high > limit:
@@ -74,7 +74,7 @@ def _flip_threshold(match: Match, sizes: Sizes, config: RouterConfig) -> str:
 def _flip_size(sizes: Sizes, config: RouterConfig) -> str | None:
     """Try the sizes on both sides of each limit and take the nearest that changes the route."""
     now = first_match(sizes, config).route
-    edges = {config.direct_tokens, sizes.row_limit(config), sizes.usable}
+    edges = {config.direct_tokens, row_limit(sizes.kind, sizes.window, config), sizes.usable}
     candidates = sorted({size for edge in edges for size in (edge, edge + 1)}, key=lambda size: abs(size - sizes.high))
     spread = sizes.low / sizes.high if sizes.high else 1.0
     for size in candidates:

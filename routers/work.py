@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.adapters.base import Usage
+from pyrlm.citations import Citation
 from pyrlm.routers.limits import answer_reserve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyrlm.adapters.base import Usage
     from pyrlm.calls import Caller, Model
-    from pyrlm.citations import Citation
     from pyrlm.context import Context
     from pyrlm.errors import PyRLMError
+    from pyrlm.rlm import RLM
     from pyrlm.routers.config import RouterConfig
     from pyrlm.routers.decision import RouteDecision
     from pyrlm.routers.deterministic import Plan
     from pyrlm.routers.result import Attempt
-    from pyrlm.rlm import RLM
 
 __all__ = ["Answer", "Work"]
 
@@ -70,6 +72,7 @@ class Work:
         rlm: Options of the loop.
         root: The root model.
         caller: Budget, trace and cache.
+        usable_tokens: Tokens of text that one prompt can hold.
         plan: How to answer without a model, where the caller said.
         attempts: Routes tried so far.
         notes: What the caller will be told.
@@ -82,6 +85,7 @@ class Work:
     rlm: RLM
     root: Model
     caller: Caller
+    usable_tokens: int
     plan: Plan | None = None
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -90,6 +94,51 @@ class Work:
     def answer_tokens(self) -> int:
         """Cap of the reply of a route of one call."""
         return answer_reserve(self.root.window.total_tokens, self.config)
+
+    @property
+    def chars(self) -> int:
+        """Characters of the text."""
+        return self.context.len_chars()
+
+    @property
+    def fits(self) -> bool:
+        """Whether one prompt surely holds the whole text."""
+        tokens = self.decision.tokens
+        return tokens is not None and tokens.high <= self.usable_tokens
+
+    @property
+    def small(self) -> bool:
+        """Whether the text is one that a single call answers best, whatever is asked."""
+        tokens = self.decision.tokens
+        return tokens is not None and tokens.high <= self.config.direct_tokens
+
+    @property
+    def passage_chars(self) -> int:
+        """Characters of passages for one call: `select_tokens` in this text's own ratio, within what one prompt holds."""
+        tokens = self.decision.tokens
+        allowed = min(self.config.select_tokens, self.usable_tokens)
+        ratio = self.chars / tokens.high if tokens is not None and tokens.high else 1.0
+        return max(1, int(allowed * ratio))
+
+    def cite(self, places: Iterable[tuple[int, int, int]]) -> tuple[Citation, ...]:
+        """Return stretches of documents, given as ``(doc, start, end)``, as citations."""
+        context, spans = self.context, self.context.api.spans()
+        return tuple(
+            Citation(
+                text=context.texts[doc][start:end],
+                doc=doc,
+                start=start,
+                end=end,
+                line=context.locate(spans[doc][0] + start)[2],
+                source=context.sources[doc],
+                global_start=spans[doc][0] + start,
+            )
+            for doc, start, end in places
+        )
+
+    def around(self, citation: Citation, reach: int = 400) -> str:
+        """Return a cited passage with the text around it."""
+        return self.context.texts[citation.doc][max(0, citation.start - reach) : citation.end + reach]
 
     @property
     def spent(self) -> tuple[Usage, float | None, float]:

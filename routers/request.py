@@ -1,0 +1,100 @@
+"""One question as it was asked: arguments checked, and the facts that a decision is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyrlm.context import Context
+from pyrlm.errors import ConfigurationError
+from pyrlm.routers.decision import Facts
+from pyrlm.routers.deterministic import Plan
+from pyrlm.routers.limits import deciding_sizes
+from pyrlm.routers.profiles import ExecutionProfile
+from pyrlm.routers.query_kinds import QueryKind, classify_query
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Sequence
+    from enum import StrEnum
+
+    from pyrlm.calls import Model
+    from pyrlm.policy import Policy
+    from pyrlm.routers.config import RouterConfig
+
+__all__ = ["Request", "make_request", "profile_named"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A question and what the caller wants of it; see `SmartRouter.run`."""
+
+    query: str
+    context: Context | None
+    kind: QueryKind
+    profile: ExecutionProfile | None
+    route: str | None
+    plan: Plan | None
+
+    def facts(self, root: Model, config: RouterConfig, policy: Policy) -> Facts:
+        """Return all that a decision is made from; the text's tokens are estimated, in milliseconds for any size."""
+        context, query_tokens = self.context, root.counter.count(self.query)
+        tokens = None
+        if context is not None:
+            sizes = deciding_sizes(self.kind, root.window, query_tokens, config)
+            tokens = root.counter.estimate(context.texts, context.separator, sizes)
+        return Facts(
+            kind=self.kind,
+            tokens=tokens,
+            chars=context.len_chars() if context is not None else 0,
+            query_tokens=query_tokens,
+            window=root.window,
+            price=root.price,
+            policy=policy,
+            profile=self.profile,
+            route=self.route,
+            plan=self.plan is not None,
+        )
+
+
+def make_request(
+    query: str,
+    context: Context | str | Sequence[str] | None,
+    *,
+    profile: ExecutionProfile | str | None,
+    route: str | None,
+    kind: QueryKind | str | None,
+    pattern: str | re.Pattern[str] | None,
+    marker: str | None,
+) -> Request:
+    """Check the arguments of a run.
+
+    Raises:
+        ConfigurationError: One of them can't be used; says what was given and what is expected.
+    """
+    if not isinstance(query, str) or not query.strip():
+        given = "an empty query" if isinstance(query, str) else f"query={type(query).__name__}"
+        raise ConfigurationError(f"SmartRouter: {given}: expected the question, a string.")
+    return Request(
+        query=query,
+        context=None if context is None else Context.of(context),
+        kind=classify_query(query) if kind is None else QueryKind(_member(QueryKind, "kind", kind)),
+        profile=profile_named(profile),
+        route=route,
+        plan=None if pattern is None and marker is None else Plan(pattern=pattern, marker=marker),
+    )
+
+
+def profile_named(profile: ExecutionProfile | str | None) -> ExecutionProfile | None:
+    """Return the profile of this name (in any case, with - or _); None for None."""
+    if profile is None:
+        return None
+    return ExecutionProfile(_member(ExecutionProfile, "profile", profile))
+
+
+def _member(members: type[StrEnum], argument: str, given: object) -> str:
+    name = given.lower().replace("-", "_") if isinstance(given, str) else ""
+    if name not in {str(member) for member in members}:
+        expected = ", ".join(str(member) for member in members)
+        raise ConfigurationError(f"SmartRouter: {argument}={given!r}: expected one of {expected}.")
+    return name

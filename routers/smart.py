@@ -1,0 +1,212 @@
+"""SmartRouter: answers a question about any amount of text by the cheapest way that can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyrlm import portal
+from pyrlm.budget import Budget
+from pyrlm.calls import Caller, Model
+from pyrlm.errors import ConfigurationError, PyRLMError
+from pyrlm.policy import Policy
+from pyrlm.rlm import RLM
+from pyrlm.routers.config import RouterConfig
+from pyrlm.routers.decision import RouteDecision, decide
+from pyrlm.routers.escalation import answer_by_routes
+from pyrlm.routers.limits import usable_tokens
+from pyrlm.routers.outcome import conclude
+from pyrlm.routers.overruled import with_numbers
+from pyrlm.routers.request import Request, make_request, profile_named
+from pyrlm.routers.verify import verify
+from pyrlm.routers.work import Work
+from pyrlm.trace import Recorder
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pyrlm.cache import DiskCache
+    from pyrlm.context import Context
+    from pyrlm.events import EventListener
+    from pyrlm.routers.profiles import ExecutionProfile
+    from pyrlm.routers.query_kinds import QueryKind
+    from pyrlm.routers.result import RouterResult
+
+__all__ = ["SmartRouter"]
+
+
+class SmartRouter:
+    """Decides how to answer, answers, and goes on to another route where the answer shows signs of failure.
+
+    One router serves any number of runs, threads and event loops at once; each run has a budget and a trace of its own.
+
+    Args:
+        adapter: The root model: it answers routes of one call and writes the code of loops.
+        subcall_adapter: The model that sub-calls ask; the root model by default.
+        config: Thresholds of the decision.
+        policy: Limits of each run, all its routes together; `Policy()` by default.
+        cache: For calls of routes of one call and for sub-calls; None for none.
+        profile: Profile of runs that name none; None: by the kind of the query.
+        on_limit: ``"return"`` an incomplete result where a limit or an unreachable model ends the run, or ``"raise"``
+            its error with trace and result. A wrong key is always raised.
+        event_listener: Called with every `TraceStep` as it happens.
+        trace_path: JSON Lines file that gets every event of a run as it happens; replaced by the next run.
+        options: Further options of `RLM`, such as `repl_backend`, `temperature`, `instruction` (told on every route),
+            `max_concurrent_subcalls`. `system_prompt` takes the place of the loop's system message alone.
+
+    Raises:
+        ConfigurationError: An option does not exist or can't be used.
+    """
+
+    def __init__(
+        self,
+        adapter: Any,
+        *,
+        subcall_adapter: Any = None,
+        config: RouterConfig | None = None,
+        policy: Policy | None = None,
+        cache: DiskCache | None = None,
+        profile: ExecutionProfile | str | None = None,
+        on_limit: Literal["raise", "return"] = "return",
+        event_listener: EventListener | None = None,
+        trace_path: str | Path | None = None,
+        **options: Any,
+    ) -> None:
+        _check_options(options, on_limit)
+        self.config = config or RouterConfig()
+        self.policy = policy or Policy()
+        self.cache = cache
+        self.profile = profile_named(profile)
+        self.on_limit = on_limit
+        self._listener, self._trace_path = event_listener, trace_path
+        root = with_numbers(adapter, price=self.config.price, context_window=self.config.context_window)
+        sub = with_numbers(subcall_adapter, price=self.config.subcall_price, context_window=None)
+        self._rlm = RLM(root, subcall_adapter=sub, policy=self.policy, cache=cache, on_limit="raise", **options)
+        self._root = Model(root)
+
+    def decide(
+        self,
+        query: str,
+        context: Context | str | Sequence[str] | None = None,
+        *,
+        profile: ExecutionProfile | str | None = None,
+        route: str | None = None,
+        kind: QueryKind | str | None = None,
+        pattern: str | re.Pattern[str] | None = None,
+        marker: str | None = None,
+    ) -> RouteDecision:
+        """Decide which route `query` takes over `context`: no model call, no waiting. Arguments as for `run`.
+
+        The same input gives the same decision, once the model's vocabulary is loaded or known to be missing.
+        """
+        request = make_request(
+            query, context, profile=profile or self.profile, route=route, kind=kind, pattern=pattern, marker=marker
+        )
+        return decide(request.facts(self._root, self.config, self.policy), self.config)
+
+    def run(
+        self,
+        query: str,
+        context: Context | str | Sequence[str] | None = None,
+        *,
+        profile: ExecutionProfile | str | None = None,
+        route: str | None = None,
+        kind: QueryKind | str | None = None,
+        pattern: str | re.Pattern[str] | None = None,
+        marker: str | None = None,
+        escalate: bool = True,
+    ) -> RouterResult:
+        """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
+
+        Args:
+            query: The question.
+            context: A `Context`, a string, or a list of strings (documents).
+            profile: Profile of this run; None: the router's own, else by the kind of the query.
+            route: Take this route, whatever the table says.
+            kind: Kind of the query, where the caller knows better than the rules.
+            pattern: Regular expression whose matches (first group, where it has one) are the answer.
+            marker: Text after which the answer stands, up to the end of its line.
+            escalate: Whether other routes may follow one whose answer shows a signal of failure.
+
+        Returns:
+            The result; ``output, trace = router.run(…)`` unpacks it.
+
+        Raises:
+            ConfigurationError: An argument can't be used, or there is no text; carries the trace.
+            AuthenticationError: The key is missing or wrong; carries the trace.
+            PolicyError, ModelError, ReplError: With `on_limit="raise"`; carries trace and result.
+            NestedRunError: Called on pyrlm's own loop; use `arun` there.
+        """
+        call = self.arun(
+            query,
+            context,
+            profile=profile,
+            route=route,
+            kind=kind,
+            pattern=pattern,
+            marker=marker,
+            escalate=escalate,
+        )
+        return portal.run(call)
+
+    async def arun(
+        self,
+        query: str,
+        context: Context | str | Sequence[str] | None = None,
+        *,
+        profile: ExecutionProfile | str | None = None,
+        route: str | None = None,
+        kind: QueryKind | str | None = None,
+        pattern: str | re.Pattern[str] | None = None,
+        marker: str | None = None,
+        escalate: bool = True,
+    ) -> RouterResult:
+        """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
+        recorder = Recorder(self._listener, self._trace_path)
+        try:
+            request = make_request(
+                query, context, profile=profile or self.profile, route=route, kind=kind, pattern=pattern, marker=marker
+            )
+            work = self._work(request, recorder)
+            routes = (work.decision.route, *(work.decision.escalation if escalate else ()))
+            answer = await answer_by_routes(work, routes)
+            verdict = await verify(work, answer) if work.decision.verify and answer.says_something else None
+            return conclude(work, answer, verdict, raise_errors=self.on_limit == "raise")
+        except PyRLMError as error:
+            error.trace = recorder.trace
+            raise
+        finally:
+            recorder.close()
+
+    def _work(self, request: Request, recorder: Recorder) -> Work:
+        """Begin a run: its decision, its budget and its trace."""
+        chars = request.context.len_chars() if request.context is not None else 0
+        recorder.record("run_started", prompt=request.query, data={"chars": chars})
+        facts = request.facts(self._root, self.config, self.policy)
+        decision = decide(facts, self.config)
+        recorder.record("route", reason=decision.explain(), data=decision.as_dict())
+        assert request.context is not None  # decide() has refused a run without a text
+        return Work(
+            query=request.query,
+            context=request.context,
+            decision=decision,
+            config=self.config,
+            rlm=self._rlm,
+            root=self._root,
+            caller=Caller(Budget(self.policy), recorder, self.cache, self._rlm.max_concurrent_subcalls),
+            usable_tokens=usable_tokens(facts.window, facts.query_tokens, self.config),
+            plan=request.plan,
+        )
+
+
+def _check_options(options: dict[str, Any], on_limit: str) -> None:
+    known = {field.name for field in fields(RLM)} - {"adapter"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"SmartRouter has no option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}."
+        )
+    if on_limit not in {"raise", "return"}:
+        raise ConfigurationError(f"SmartRouter(on_limit={on_limit!r}): expected 'raise' or 'return'.")
