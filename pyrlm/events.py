@@ -29,6 +29,7 @@ StepKind = Literal[
     "retry",
     "route",
     "escalation",
+    "verification",
     "guard",
     "correction",
     "truncation",
