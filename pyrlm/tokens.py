@@ -38,7 +38,7 @@ _KEPT_BOUNDS = 2_048
 # digit alone, and have no tokens for long runs of spaces or lines of dashes; beyond Latin up to 5 times as many. None
 # has more tokens than bytes, but for one at the start and what a normalising tokenizer adds to rare characters.
 _FOREIGN_LOW, _FOREIGN_HIGH, _FOREIGN_DIGIT, _FOREIGN_BEYOND = 0.7, 1.6, 0.7, 0.6
-_FOREIGN_BOUND, _FOREIGN_BOUND_FEATURES = 2.0, 2.1
+_FOREIGN_BOUND, _FOREIGN_BOUND_FEATURES = 2.0, 1.5
 _RUNS = ("\t\t", *(character * 4 for character in " =-*#~_."))
 
 # Chat templates: tokens around a message, and around all of them (start of the reply; a system prompt that some
@@ -191,12 +191,12 @@ class TokenCounter:
         encoding = self._tokenizer.encoding
         if len(text) > (_BOUND_CHARS if encoding is not None else _EXACT_CHARS):
             return size
-        if self._tokenizer.own:
-            return min(size, ceil(self._features(text).high) if encoding is None else count_tokens(encoding, text))
-        if encoding is None:
-            base = _FOREIGN_BOUND_FEATURES * self._features(text).best
-        else:
+        if self._tokenizer.own and encoding is not None:
+            return min(size, count_tokens(encoding, text))
+        if encoding is not None:
             base = _FOREIGN_BOUND * count_tokens(encoding, text)
+        else:
+            base = (1.0 if self._tokenizer.own else _FOREIGN_BOUND_FEATURES) * self._features(text).high
         return min(size, ceil(base) + _digits(text) + _runs(text) + _bytes_beyond_latin(text) + 2)
 
 
