@@ -96,15 +96,15 @@ class Context:
 
     @classmethod
     def from_files(
-        cls, paths: str | PathLike[str] | Sequence[str | PathLike[str]], *, separator: str = _SEPARATOR
+        cls, paths: str | PathLike[str] | Sequence[str | PathLike[str]], *, separator: str = _SEPARATOR, **options: Any
     ) -> Context:
-        """Read files, folders and globs; see `pyrlm.files.read_paths` for the formats and for more options.
+        """Read files, folders and globs; formats and `options` are those of `pyrlm.files.read_paths`.
 
         What can't be read is listed in `skipped`. ConfigurationError: nothing at all could be read, and why.
         """
         from pyrlm.files import read_paths  # noqa: PLC0415 - readers are not needed for text in memory
 
-        documents, report = read_paths(paths)
+        documents, report = read_paths(paths, **options)
         if not documents:
             reasons = "; ".join(f"{item.path}: {item.reason}" for item in report.skipped[:5]) or "no paths were given"
             raise ConfigurationError(f"from_files found nothing to read ({reasons})")

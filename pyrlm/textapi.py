@@ -41,9 +41,7 @@ else:
 __all__ = ["Match", "TextAPI", "bad_pattern", "re_engine"]
 
 _BLOCK = 1 << 16  # characters between two remembered line counts
-_MAX_PIECES = 1_000_000  # chunks in one list; at 50 bytes of overhead each
-_MAX_REPEAT = 10  # an overlap may make the chunks together this many times as long as the text
-_SHOWN = 200  # characters of a pattern shown in a message
+_MAX_PIECES, _MAX_REPEAT = 1_000_000, 10  # chunks in one list; how often an overlap may repeat the text
 # Characters that `re` takes as equal to an ASCII letter under IGNORECASE, where there are more than its two cases.
 _CASELESS = {"i": "iI\u0130\u0131", "k": "kK\u212a", "s": "sS\u017f"}
 
@@ -53,7 +51,7 @@ def bad_pattern(pattern: str, error: Exception) -> ValueError:
     position = getattr(error, "pos", None)
     where = "" if position is None else f" at position {position}"
     reason = str(getattr(error, "msg", None) or error or type(error).__name__)
-    shown = pattern if len(pattern) <= _SHOWN else pattern[:_SHOWN] + "…"
+    shown = pattern if len(pattern) <= 200 else pattern[:200] + "…"  # noqa: PLR2004 - enough to know it by
     return ValueError(
         f"find: {shown!r} is not a valid regular expression: {reason}{where}. "
         "To search for these characters as they stand, use regex=False."
