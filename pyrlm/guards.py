@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.replies import is_abstention
-from pyrlm.stages import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrlm.stages import Stage
 
 __all__ = ["Candidate", "Facts", "Stall", "is_grounded", "objection", "words_in"]
 
@@ -141,7 +144,9 @@ class Stall:
         self._last = now
         if self.repeats < self.WARN_AT:
             return ""
-        return "You ran this very code before, with the same outcome. Do something else, or give FINAL with what you have."
+        return (
+            "You ran this very code before, with the same outcome. Do something else, or give FINAL with what you have."
+        )
 
     @property
     def stuck(self) -> bool:

@@ -9,11 +9,11 @@ from pyrlm import prompts
 from pyrlm.adapters.base import Message
 from pyrlm.calls import Call, Reply
 from pyrlm.errors import InvalidRepliesExceeded, ModelError, PolicyError, ReplError
-from pyrlm.guards import Candidate
 from pyrlm.replies import FinalAnswer, parse_direct, parse_reply
 from pyrlm.turns import candidate_from
 
 if TYPE_CHECKING:
+    from pyrlm.guards import Candidate
     from pyrlm.session import Session
 
 __all__ = ["best_answer"]
@@ -33,7 +33,9 @@ async def best_answer(session: Session, error: PolicyError) -> Candidate | None:
             reply = await _ask(session, error.limit)
             return await _read(session, reply) or session.best
     except (PolicyError, ModelError, ReplError, TimeoutError) as failure:
-        session.recorder.record("guard", reason="the last call gave no answer", error=f"{type(failure).__name__}: {failure}")
+        session.recorder.record(
+            "guard", reason="the last call gave no answer", error=f"{type(failure).__name__}: {failure}"
+        )
         return session.best
 
 

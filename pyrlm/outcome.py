@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyrlm.citations import find_quotes
+from pyrlm.citations import Citation, find_quotes
 from pyrlm.errors import PolicyError, PyRLMError
 from pyrlm.guards import Candidate, is_grounded
 from pyrlm.result import RunResult, Status
@@ -39,7 +39,8 @@ class Outcome:
 async def build_result(session: Session, outcome: Outcome) -> RunResult:
     """Put the result together and record the end of the run."""
     answer = outcome.answer
-    citations, missing = ((), ())
+    citations: tuple[Citation, ...] = ()
+    missing: tuple[str, ...] = ()
     if answer is not None and session.context is not None and answer.quotes:
         citations, missing = find_quotes(answer.quotes, session.context)
     result = RunResult(

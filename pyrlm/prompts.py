@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pyrlm.adapters.base import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from pyrlm.budget import BudgetLeft
     from pyrlm.context import Context
     from pyrlm.repl.protocol import Execution
@@ -182,7 +183,9 @@ Then give the passages that it rests on, copied word for word from the text:
 If the text does not hold the answer, reply {NO_ANSWER} alone. {_DATA_RULE}"""
 
 
-def direct_messages(query: str, pieces: Sequence[str], *, system: str | None = None, instruction: str = "") -> list[Message]:
+def direct_messages(
+    query: str, pieces: Sequence[str], *, system: str | None = None, instruction: str = ""
+) -> list[Message]:
     """Return the messages of a route of one call.
 
     The text comes before the question, so that questions about the same text share a provider's cached prefix.

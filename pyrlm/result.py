@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyrlm.citations import Citation
     from pyrlm.repl.protocol import Variable
     from pyrlm.trace import Trace

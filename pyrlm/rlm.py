@@ -6,9 +6,7 @@ After Zhang et al., Recursive Language Models (arXiv 2512.24601).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm import portal
@@ -17,19 +15,22 @@ from pyrlm.budget import Budget
 from pyrlm.calls import Caller
 from pyrlm.context import Context
 from pyrlm.errors import ConfigurationError, ModelError, PolicyError, PyRLMError, ReplCrashedError
-from pyrlm.events import EventListener
-from pyrlm.guards import Candidate
 from pyrlm.last_call import best_answer
 from pyrlm.outcome import Outcome, build_result
 from pyrlm.policy import Policy
-from pyrlm.result import RunResult
 from pyrlm.session import Session
 from pyrlm.trace import Recorder
 from pyrlm.turns import Finished, take
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from pyrlm.cache import DiskCache
+    from pyrlm.events import EventListener
+    from pyrlm.guards import Candidate
     from pyrlm.repl.protocol import Isolation, ReplFactory
+    from pyrlm.result import RunResult
     from pyrlm.stages import Stage
 
 __all__ = ["RLM"]

@@ -1,11 +1,12 @@
-"""What one run owns: models, budget, transcript, REPL, sub-calls, coverage; and the two things it does with them: ask
-the root model, and run its code."""
+"""What one run owns: models, budget, transcript, REPL, sub-calls, coverage.
+
+It does two things with them: ask the root model, and run its code.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pyrlm import prompts
 from pyrlm.adapters.base import Message
@@ -21,6 +22,8 @@ from pyrlm.subcalls import SubCallOptions, SubCalls
 from pyrlm.transcript import Transcript
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrlm.context import Context
     from pyrlm.rlm import RLM
 
@@ -111,7 +114,7 @@ class Session:
         opening = [Message(role="system", content=system), Message(role="user", content=first)]
         return Transcript(opening, self.root.counter, multi_turn=self.rlm.conversation_history)
 
-    async def __aenter__(self) -> Session:
+    async def __aenter__(self) -> Self:
         self._starting = asyncio.create_task(self._repl.start(self._setup()))
         return self
 
@@ -225,7 +228,9 @@ class Session:
         await self._repl.start(self._setup())
         lost = ", ".join(variable.name for variable in self.variables[:40]) or "none"
         self.variables = ()
-        text = f"{error} The REPL was started anew. Lost variables: {lost}. Lost too: functions and imports of your code."
+        text = (
+            f"{error} The REPL was started anew. Lost variables: {lost}. Lost too: functions and imports of your code."
+        )
         self.recorder.record("repl_replaced", reason=str(error), error=text)
         return Execution(error=text, error_type="ReplCrashedError")
 
@@ -239,7 +244,9 @@ class Session:
             data={"waited": round(result.waited, 6), "host_calls": result.host_calls, "backend": self._repl.name},
         )
         if result.stdout_chars > len(result.stdout):
-            self.recorder.record("truncation", reason=f"{result.stdout_chars} characters printed, {len(result.stdout)} shown")
+            self.recorder.record(
+                "truncation", reason=f"{result.stdout_chars} characters printed, {len(result.stdout)} shown"
+            )
         if result.stdout:
             self.printed.append(result.stdout)
             if self.coverage is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from pyrlm.prompts import NO_ANSWER, question_prompt, sub_messages
 from pyrlm.replies import is_abstention
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pyrlm.coverage import Coverage
     from pyrlm.repl.protocol import HostFunction
 
@@ -63,7 +64,12 @@ class SubCalls:
     """
 
     def __init__(
-        self, caller: Caller, model: Model, options: SubCallOptions, coverage: Coverage | None, models: Mapping[str, Model]
+        self,
+        caller: Caller,
+        model: Model,
+        options: SubCallOptions,
+        coverage: Coverage | None,
+        models: Mapping[str, Model],
     ) -> None:
         self._caller = caller
         self._model = model
@@ -106,7 +112,9 @@ class SubCalls:
         self._check_open("llm_query")
         return await self._one(_text(text, "llm_query(text)"), self._named(model), _cap(max_tokens))
 
-    async def llm_batch(self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None) -> list[str]:
+    async def llm_batch(
+        self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None
+    ) -> list[str]:
         """Ask all `prompts` side by side; return the answers in their order, a failed one as its error."""
         return await self._batch("llm_batch", prompts, model, max_tokens, parallel=True)
 
@@ -130,7 +138,9 @@ class SubCalls:
         self, question: str, chunks: Sequence[str], max_tokens: int | None = None, parallel: bool | None = None
     ) -> list[str]:
         """Ask `question` about each piece; return the answers in their order, ``NO_ANSWER`` where a piece has none."""
-        prompts = [question_prompt(_text(question, "ask_chunks(question)"), c) for c in _texts(chunks, "ask_chunks(chunks)")]
+        prompts = [
+            question_prompt(_text(question, "ask_chunks(question)"), c) for c in _texts(chunks, "ask_chunks(chunks)")
+        ]
         return await self._batch("ask_chunks", prompts, None, max_tokens, parallel=parallel)
 
     async def ask_chunks_first(self, question: str, chunks: Sequence[str], max_tokens: int | None = None) -> str:
@@ -254,5 +264,3 @@ def _cap(max_tokens: object) -> int | None:
     if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
         raise ValueError(f"max_tokens={max_tokens!r}: expected a whole number of 1 or more")
     return max_tokens
-
-

@@ -23,7 +23,9 @@ _log = logging.getLogger("pyrlm")
 _MAX_TEXT = 20_000
 """Characters of one text field that a trace keeps: enough to read, bounded whatever a model or a document holds."""
 
-PAID_KINDS = frozenset({"root_call", "subcall", "recursive_subcall", "sub_root_call", "sub_subcall", "direct_call", "last_call"})
+PAID_KINDS = frozenset(
+    {"root_call", "subcall", "recursive_subcall", "sub_root_call", "sub_subcall", "direct_call", "last_call"}
+)
 """Kinds of steps that are model calls."""
 
 
@@ -74,8 +76,10 @@ class Trace:
         except ValueError:
             return cls.from_json_lines(text.splitlines())
         if not isinstance(document, dict):
-            raise ConfigurationError(f"Trace.from_json: expected an object with 'steps', got {type(document).__name__}.")
-        steps = document["steps"] if "steps" in document else [document]
+            raise ConfigurationError(
+                f"Trace.from_json: expected an object with 'steps', got {type(document).__name__}."
+            )
+        steps = document.get("steps", [document])
         return cls([_from_dict(step) for step in steps])
 
     @classmethod
@@ -123,7 +127,9 @@ class Recorder:
         trace: Trace to add to; a new one by default.
     """
 
-    def __init__(self, listener: EventListener | None = None, path: str | Path | None = None, trace: Trace | None = None) -> None:
+    def __init__(
+        self, listener: EventListener | None = None, path: str | Path | None = None, trace: Trace | None = None
+    ) -> None:
         self.trace = trace if trace is not None else Trace()
         self._listener = listener
         self._lock = threading.Lock()
@@ -140,7 +146,7 @@ class Recorder:
         if self._listener is not None:
             try:
                 self._listener(step)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a view may raise anything, and must not end a run
                 _log.exception("An event listener failed at step %d (%s); the run goes on.", step.step_id, step.kind)
         return step
 

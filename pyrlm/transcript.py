@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pyrlm.adapters.base import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyrlm.tokens import TokenCounter
 
 __all__ = ["Transcript"]

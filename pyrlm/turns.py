@@ -15,8 +15,8 @@ from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
 
 if TYPE_CHECKING:
     from pyrlm.calls import Reply
-    from pyrlm.replies import Reply as Parsed
     from pyrlm.repl.protocol import Execution, Final
+    from pyrlm.replies import Reply as Parsed
     from pyrlm.session import Session
 
 __all__ = ["Continue", "Finished", "as_text", "candidate_from", "take"]
@@ -82,7 +82,9 @@ async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Continue:
     if rlm.fallback_code and not session.fallback_used:
         session.fallback_used, session.invalid = True, 0
         result = await session.execute(rlm.fallback_code)
-        return Continue(f"This code was run for you:\n```python\n{rlm.fallback_code}\n```\n{prompts.observation(result)}")
+        return Continue(
+            f"This code was run for you:\n```python\n{rlm.fallback_code}\n```\n{prompts.observation(result)}"
+        )
     raise InvalidRepliesExceeded(
         f"invalid_response_limit={rlm.invalid_response_limit}: that many replies in a row held neither code nor a final answer."
     )
@@ -100,7 +102,9 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
         candidate = await candidate_from(session, final, result)
     except LookupError as error:
         names = ", ".join(variable.name for variable in session.variables) or "none yet"
-        return _turned_back(session, "no such variable", f"There is no variable {error.args[0]!r}. Variables: {names}.", seen)
+        return _turned_back(
+            session, "no such variable", f"There is no variable {error.args[0]!r}. Variables: {names}.", seen
+        )
     except WireError as error:
         return _turned_back(session, "value can't be handed over", str(error), seen)
     session.best = candidate
@@ -120,7 +124,9 @@ def _turned_back(session: Session, name: str, message: str, seen: str) -> Contin
     session.recorder.record("guard", reason=name, error=message)
     session.stall.note(name, message)
     if session.stall.stuck:
-        raise RunStalled(f"The final answer was turned back {session.stall.repeats + 1} times for the same reason: {name}.")
+        raise RunStalled(
+            f"The final answer was turned back {session.stall.repeats + 1} times for the same reason: {name}."
+        )
     return Continue("\n\n".join(part for part in (seen, message) if part))
 
 
@@ -192,4 +198,3 @@ def as_text(value: Any) -> str:
         except (TypeError, ValueError):
             return str(value)
     return str(value)
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 
 import pytest
@@ -30,6 +31,6 @@ def append_only_transcripts(request, monkeypatch):
     if request.node.get_closest_marker("short_history"):
         return
     for prompts in sent.values():
-        for (cuts_before, before), (cuts, after) in zip(prompts, prompts[1:], strict=False):
+        for (cuts_before, before), (cuts, after) in itertools.pairwise(prompts):
             if cuts == cuts_before:
                 assert after[: len(before)] == before, "a message that was sent before has been changed or taken out"

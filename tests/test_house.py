@@ -19,7 +19,18 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if not any(path.is_relative_to(link) for link in LINKS)
 )
-HEAVY = ["openai", "pydantic", "numpy", "tantivy", "tiktoken", "rich", "elasticsearch", "diskcache", "aiohttp", "asyncio"]
+HEAVY = [
+    "openai",
+    "pydantic",
+    "numpy",
+    "tantivy",
+    "tiktoken",
+    "rich",
+    "elasticsearch",
+    "diskcache",
+    "aiohttp",
+    "asyncio",
+]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -59,7 +59,10 @@ def test_a_result_unpacks_and_holds_the_variables():
 
 def test_bare_code_and_rules_for_subcalls():
     adapter = FakeAdapter(
-        script=["piece = peek(80)\nsummary = llm_query(f'Sum up: {piece}')\nanswer = f'It says {summary}'", "FINAL_VAR: answer"]
+        script=[
+            "piece = peek(80)\nsummary = llm_query(f'Sum up: {piece}')\nanswer = f'It says {summary}'",
+            "FINAL_VAR: answer",
+        ]
     )
     adapter.add_rule("You are a sub-LLM", "warranty terms")
     output, trace = RLM(adapter).run("Summarise.", Context.from_text(TEXT))
@@ -109,7 +112,7 @@ def test_code_may_say_that_it_found_nothing():
 
 def test_false_quotes_are_objected_to_once_and_never_shown_as_citations():
     script = [python("print(P[:29])"), python("FINAL('24 months', quotes=['The warranty lasts 99 years.'])")] * 2
-    result, adapter = run(script[:2] + [script[1]])
+    result, adapter = run([*script[:2], script[1]])
     assert "not in the text" in last_user(adapter)
     assert result.output == "24 months"
     assert result.citations == ()
@@ -166,13 +169,18 @@ def test_at_the_step_limit_one_more_call_asks_for_the_best_answer():
 
 
 def test_by_option_a_limit_returns_an_incomplete_result():
-    result, _ = run([python("print(1)"), python("print(2)"), "FINAL_VAR: missing"], policy=Policy(max_steps=2), on_limit="return")
+    result, _ = run(
+        [python("print(1)"), python("print(2)"), "FINAL_VAR: missing"], policy=Policy(max_steps=2), on_limit="return"
+    )
     assert result.status == "limit"
     assert result.output == ""
 
 
 def test_a_subcall_limit_serves_what_it_allows_and_tells_the_rest():
-    script = [python("answers = llm_batch([f'Q{n}' for n in range(32)])\nprint(sum('failed' not in a for a in answers))"), "FINAL: 8"]
+    script = [
+        python("answers = llm_batch([f'Q{n}' for n in range(32)])\nprint(sum('failed' not in a for a in answers))"),
+        "FINAL: 8",
+    ]
     result, adapter = run(script, rules=[("You are a sub-LLM", "yes")], policy=Policy(max_subcalls=8))
     assert result.output == "8"
     assert result.subcalls == 8
@@ -189,7 +197,9 @@ def test_a_run_that_goes_on_asking_past_the_subcall_limit_is_ended_by_it():
 
 def test_a_token_limit_holds_in_a_batch_and_keeps_the_results():
     script = [
-        python("answers = llm_batch([P[:2000] + str(n) for n in range(40)])\nprint([a[:9] for a in answers if 'failed' not in a])"),
+        python(
+            "answers = llm_batch([P[:2000] + str(n) for n in range(40)])\nprint([a[:9] for a in answers if 'failed' not in a])"
+        ),
         "FINAL: done",
     ]
     result, _ = run(
@@ -276,8 +286,13 @@ def test_a_variable_named_by_the_option_ends_the_run():
 
 
 def test_a_killed_worker_is_replaced_and_the_model_told_what_was_lost():
-    result, adapter = run(
-        [python("kept = 1"), python("import os\nx = [0] * (1 << 40)"), python("print('still here')"), "FINAL: still here"],
+    result, _adapter = run(
+        [
+            python("kept = 1"),
+            python("import os\nx = [0] * (1 << 40)"),
+            python("print('still here')"),
+            "FINAL: still here",
+        ],
     )
     assert result.output == "still here"
 
@@ -292,7 +307,10 @@ def test_the_prompt_stays_small_and_does_not_grow_with_the_text():
 
 
 def test_the_system_message_is_the_same_for_every_run():
-    systems = {run(["FINAL: x"], query=q, context=t)[1].calls[0].messages[0]["content"] for q, t in [("a", TEXT), ("b", "short")]}
+    systems = {
+        run(["FINAL: x"], query=q, context=t)[1].calls[0].messages[0]["content"]
+        for q, t in [("a", TEXT), ("b", "short")]
+    }
     assert len(systems) == 1
 
 
@@ -306,7 +324,12 @@ def test_what_is_left_of_the_limits_is_told_from_half_on():
 def test_a_second_stage_opens_subcalls_only_when_the_first_gives_no_grounded_answer():
     stages = (Stage(name="search", subcalls=0, require_grounded=True), Stage(name="ask", subcalls=1))
     adapter = FakeAdapter(
-        [python("print(llm_query('q'))"), "FINAL: NO_ANSWER", python("print(llm_batch(['q', 'r']))"), "FINAL: 24 months"]
+        [
+            python("print(llm_query('q'))"),
+            "FINAL: NO_ANSWER",
+            python("print(llm_batch(['q', 'r']))"),
+            "FINAL: 24 months",
+        ]
     )
     adapter.add_rule("You are a sub-LLM", "24 months")
     result = asyncio.run(RLM(adapter).arun("How long?", TEXT, stages=stages))

@@ -17,6 +17,7 @@ from pyrlm.errors import ConfigurationError, PyRLMError
 from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
+    from pyrlm.cache import DiskCache
     from pyrlm.context import Context
     from pyrlm.events import EventListener
     from pyrlm.routers import RouterResult, SmartRouter
@@ -26,13 +27,17 @@ __all__ = ["ask"]
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question.", metavar="QUESTION")],
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")
+    ],
     model: Annotated[
-        str | None, typer.Option(help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL.")
+        str | None,
+        typer.Option(help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL."),
     ] = None,
     sub_model: Annotated[str | None, typer.Option(help="Cheaper model for sub-calls, as provider:name.")] = None,
     profile: Annotated[
-        str | None, typer.Option(help="deterministic_first, semantic_batches, hybrid or verify. Default: by the question.")
+        str | None,
+        typer.Option(help="deterministic_first, semantic_batches, hybrid or verify. Default: by the question."),
     ] = None,
     route: Annotated[str | None, typer.Option(help="Force a route: baseline, select or rlm.")] = None,
     repl: Annotated[str, typer.Option(help="Where model-written code runs: exec or monty.")] = "exec",
@@ -111,7 +116,7 @@ def _progress(*, quiet: bool) -> Iterator[EventListener | None]:
         yield view
 
 
-def _cache() -> object:
+def _cache() -> DiskCache:
     from pyrlm.cache import DiskCache  # noqa: PLC0415
 
     return DiskCache()

@@ -5,16 +5,18 @@ Nothing that a document, a model or a user wrote is taken as markup.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pyrlm.adapters.base import Usage
-from pyrlm.events import TraceStep
 from pyrlm.trace import PAID_KINDS
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.console import Console
     from rich.text import Text
+
+    from pyrlm.events import TraceStep
 
 __all__ = ["TerminalView"]
 
@@ -57,11 +59,13 @@ class TerminalView:
         self._calls = 0
         self._hits = 0
 
-    def __enter__(self) -> TerminalView:
+    def __enter__(self) -> Self:
         self._status.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._status.stop()
 
     def __call__(self, step: TraceStep) -> None:
@@ -95,12 +99,17 @@ def _line(step: TraceStep) -> Text:
 
 def _what(step: TraceStep) -> str:
     """Return the most telling words of a step, in one line."""
-    words = {
-        "route": step.reason,
-        "repl_exec": step.error or step.stdout or step.code,
-        "root_call": step.error or step.output,
-        "direct_call": step.error or step.output,
-        "last_call": step.error or step.output,
-    }.get(step.kind) or step.reason or step.error or ""
+    words = (
+        {
+            "route": step.reason,
+            "repl_exec": step.error or step.stdout or step.code,
+            "root_call": step.error or step.output,
+            "direct_call": step.error or step.output,
+            "last_call": step.error or step.output,
+        }.get(step.kind)
+        or step.reason
+        or step.error
+        or ""
+    )
     line = " ".join("".join(char if char.isprintable() else " " for char in words[: 4 * _LINE]).split())
     return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
