@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pyrlm.retrievers.chunking import Chunker as Chunker
     from pyrlm.retrievers.embedded import EmbeddedRetriever as EmbeddedRetriever
+    from pyrlm.retrievers.embedding_cache import CachedEmbedder as CachedEmbedder
     from pyrlm.retrievers.embeddings import Embedder as Embedder
+    from pyrlm.retrievers.minilm import MiniLMEmbedder as MiniLMEmbedder
+    from pyrlm.retrievers.openai_embeddings import OpenAIEmbedder as OpenAIEmbedder
     from pyrlm.retrievers.protocol import Document as Document
     from pyrlm.retrievers.protocol import Hit as Hit
     from pyrlm.retrievers.protocol import Hits as Hits
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.reports import IndexReport as IndexReport
 
 _MODULES = {
+    "OpenAIEmbedder": "openai_embeddings",
+    "MiniLMEmbedder": "minilm",
+    "CachedEmbedder": "embedding_cache",
     "Chunker": "chunking",
     "Document": "protocol",
     "EmbeddedRetriever": "embedded",

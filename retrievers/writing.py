@@ -111,6 +111,7 @@ class Indexing:
         self._folder = folder
         self._chunker = chunker
         self._embedder = embedder
+        self._batch = getattr(embedder, "batch_size", None) or EMBED_PASSAGES
         self._progress = progress
         self._total = total
         self._report = IndexReport()
@@ -167,7 +168,7 @@ class Indexing:
         self._add_fields(record)
         self._waiting.append((record, passages))
         self._waiting_passages += len(passages)
-        if self._embedder is None or self._waiting_passages >= EMBED_PASSAGES:
+        if self._embedder is None or self._waiting_passages >= self._batch:
             self._flush()
 
     def _is_unchanged(self, record: Record) -> bool:
