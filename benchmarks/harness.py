@@ -69,6 +69,12 @@ class TunedSDK:
 
         self.client = AsyncOpenAI(base_url=url, api_key="test-key", http_client=DefaultAioHttpClient(), max_retries=0)
 
+    async def __aenter__(self) -> TunedSDK:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+
     async def ask(self, messages: list[dict[str, str]], max_tokens: int = 1024) -> str:
         """Make one call."""
         reply = await self.client.chat.completions.create(

@@ -74,6 +74,7 @@ class Call:
         depth: Level of the run, for the trace.
         cached: Whether the reply may come from the cache and go to it.
         shown: What the trace shows as the prompt; the last message by default.
+        prompt_tokens: Upper bound of the prompt's tokens, where the caller has it already.
     """
 
     messages: Sequence[Message]
@@ -86,6 +87,7 @@ class Call:
     depth: int = 0
     cached: bool = False
     shown: str | None = None
+    prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,9 @@ class Caller:
 
     async def _reserve(self, model: Model, call: Call) -> Reservation:
         """Reserve an upper bound. Calls in flight mostly cost less than theirs: where they block, wait for one to end."""
-        prompt_tokens = model.counter.upper_bound_messages(call.messages)
+        prompt_tokens = call.prompt_tokens
+        if prompt_tokens is None:
+            prompt_tokens = model.counter.upper_bound_messages(call.messages)
         while True:
             self._settled.clear()
             try:

@@ -53,7 +53,7 @@ async def _ask(session: Session, limit: str) -> Reply:
 def _short(session: Session, question: Message) -> list[Message]:
     left = session.budget.left().last_tokens
     room = _MAX_MATERIAL if left is None else max(0, min(_MAX_MATERIAL, (left - 300) // 2))
-    material = "\n".join(session.printed)[-room:] if room else ""
+    material = "\n".join(session.repl.printed)[-room:] if room else ""
     # A token is never shorter than a byte: where every byte might be a token, this fits into half of what is left.
     while len(material.encode("utf-8", "replace")) > room:
         material = material[len(material) // 4 + 1 :]

@@ -56,10 +56,10 @@ async def build_result(session: Session, outcome: Outcome) -> RunResult:
         citations=citations,
         quotes_missing=missing,
         coverage=await session.share_read(),
-        grounded=is_grounded(answer, session.printed) if answer is not None else None,
+        grounded=is_grounded(answer, session.repl.printed) if answer is not None else None,
         limit=outcome.limit,
         limits_met=session.limits_met(outcome.limit),
-        variables=session.variables,
+        variables=session.repl.variables,
     )
     session.recorder.record(
         "run_finished",

@@ -6,31 +6,29 @@ It does two things with them: ask the root model, and run its code.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pyrlm import prompts
 from pyrlm.adapters.base import Message
 from pyrlm.calls import Call, Caller, Model, Reply
 from pyrlm.coverage import Coverage
-from pyrlm.errors import ContextLengthError, MaxSecondsExceeded, MaxStepsExceeded, ReplCrashedError
+from pyrlm.errors import ContextLengthError, MaxSecondsExceeded, MaxStepsExceeded
 from pyrlm.guards import Candidate, Stall
-from pyrlm.repl import make_repl
 from pyrlm.repl.functions import context_functions
-from pyrlm.repl.protocol import Execution, Setup, Variable
+from pyrlm.repl.protocol import Setup
 from pyrlm.stages import Stage
 from pyrlm.subcalls import SubCallOptions, SubCalls
 from pyrlm.transcript import Transcript
+from pyrlm.workbench import Workbench
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrlm.context import Context
+    from pyrlm.repl.protocol import Execution
     from pyrlm.rlm import RLM
 
 __all__ = ["Session"]
-
-_MAX_REPLACED = 3
-"""Times that a REPL which died is replaced before the run is given up."""
 
 _MAX_COMPACTIONS = 4
 """Times in a row that a prompt refused as too long is cut and sent again."""
@@ -80,18 +78,12 @@ class Session:
         self.stage_index = 0
         self.stage_steps = 0
         self.max_tokens = rlm.max_tokens
-        self.printed: list[str] = []
-        self.code = ""
-        self.executions = 0
         self.invalid = 0
         self.stall = Stall()
         self.quotes_objected = False
         self.fallback_used = False
         self.best: Candidate | None = None
-        self.variables: tuple[Variable, ...] = ()
-        self._replaced = 0
-        self._repl = make_repl(rlm.repl_backend)
-        self._starting: asyncio.Task[None] | None = None
+        self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage)
         self.transcript = self._opening(notes)
 
     @property
@@ -106,7 +98,7 @@ class Session:
             subcalls=self.stage.subcalls != 0,
             sub_chars=self.subcalls.chars,
             max_output_chars=self.rlm.max_output_chars,
-            language_notes=self._repl.language_notes,
+            language_notes=self.repl.language_notes,
         )
         first = prompts.first_message(
             self.query, self.context, instruction=self.rlm.instruction, notes=[*notes, self.stage.instruction]
@@ -115,15 +107,11 @@ class Session:
         return Transcript(opening, self.root.counter, multi_turn=self.rlm.conversation_history)
 
     async def __aenter__(self) -> Self:
-        self._starting = asyncio.create_task(self._repl.start(self._setup()))
+        self.repl.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
-        if self._starting is not None:
-            await asyncio.gather(self._starting, return_exceptions=True)
-        await self._repl.close()
+        await self.repl.end()
 
     def _setup(self) -> Setup:
         functions = dict(self.subcalls.functions())
@@ -143,24 +131,12 @@ class Session:
         self._compact(self._history_limit())
         for _ in range(_MAX_COMPACTIONS):
             try:
-                return await self._beside_start(self.caller.ask(self.root, self._root_call()))
+                asking = asyncio.ensure_future(self.caller.ask(self.root, self._root_call()))
+                return await self.repl.beside_start(asking)
             except ContextLengthError as error:
                 if not self._compact(min(error.limit or self.transcript.tokens, self.transcript.tokens)):
                     raise
         return await self.caller.ask(self.root, self._root_call())
-
-    async def _beside_start(self, asking: Any) -> Reply:
-        """Wait for the reply; a REPL that can't be started ends the call, before more is paid for nothing."""
-        call = asyncio.ensure_future(asking)
-        try:
-            if self._starting is not None and not self._starting.done():
-                await asyncio.wait({call, self._starting}, return_when=asyncio.FIRST_COMPLETED)
-            if self._starting is not None and self._starting.done():
-                self._starting.result()
-            reply: Reply = await call
-            return reply
-        finally:
-            call.cancel()
 
     def _root_call(self) -> Call:
         messages = self.transcript.messages
@@ -170,6 +146,7 @@ class Session:
             kind="root_call",
             max_tokens=self.max_tokens,
             temperature=self.rlm.temperature,
+            prompt_tokens=self.transcript.tokens,
         )
 
     def _keep_back(self) -> None:
@@ -201,62 +178,14 @@ class Session:
         self.max_tokens = min(self.max_tokens * 2, self.rlm.max_tokens * _CUT_FACTOR)
 
     async def execute(self, code: str) -> Execution:
-        """Run `code`; a REPL that dies is replaced, and the result says what was lost.
+        """Run `code`; its sub-calls belong to the call that wrote it.
 
         Raises:
-            ReplCrashedError: It died once too often.
+            ReplCrashedError: The REPL died once too often.
         """
-        if self._starting is not None:
-            await self._starting
-        self.executions += 1
-        self.code = code
-        self.subcalls.parent = self.recorder.trace.steps[-1].step_id if self.recorder.trace.steps else None
-        try:
-            result = await self._repl.run(code)
-            self.variables = await self._repl.variables()
-        except ReplCrashedError as error:
-            result = await self._replace(error)
-        self._note(code, result)
-        return result
-
-    async def _replace(self, error: ReplCrashedError) -> Execution:
-        self._replaced += 1
-        if self._replaced > _MAX_REPLACED:
-            raise error
-        await self._repl.close()
-        self._repl = make_repl(self.rlm.repl_backend)
-        await self._repl.start(self._setup())
-        lost = ", ".join(variable.name for variable in self.variables[:40]) or "none"
-        self.variables = ()
-        text = (
-            f"{error} The REPL was started anew. Lost variables: {lost}. Lost too: functions and imports of your code."
-        )
-        self.recorder.record("repl_replaced", reason=str(error), error=text)
-        return Execution(error=text, error_type="ReplCrashedError")
-
-    def _note(self, code: str, result: Execution) -> None:
-        self.recorder.record(
-            "repl_exec",
-            code=code,
-            stdout=result.stdout,
-            error=result.error,
-            elapsed=result.elapsed,
-            data={"waited": round(result.waited, 6), "host_calls": result.host_calls, "backend": self._repl.name},
-        )
-        if result.stdout_chars > len(result.stdout):
-            self.recorder.record(
-                "truncation", reason=f"{result.stdout_chars} characters printed, {len(result.stdout)} shown"
-            )
-        if result.stdout:
-            self.printed.append(result.stdout)
-            if self.coverage is not None:
-                self.coverage.add(result.stdout)
-
-    async def get(self, name: str) -> Any:
-        """Return a variable's value; KeyError where there is none."""
-        if self._starting is not None:
-            await self._starting
-        return await self._repl.get(name)
+        calls = self.recorder.trace.of_kind("root_call")
+        self.subcalls.parent = calls[-1].step_id if calls else None
+        return await self.repl.execute(code)
 
     def open_next_stage(self) -> str:
         """Begin the next stage; return what the model is told."""

@@ -31,7 +31,8 @@ class Transcript:
         self._opening = len(self._messages)
         self._counter = counter
         self._multi_turn = multi_turn
-        self._bounds = [counter.upper_bound_messages([message]) for message in self._messages]
+        self._bounds = [counter.upper_bound_message(message) for message in self._messages]
+        self._total = counter.upper_bound_messages([]) + sum(self._bounds)
 
     @property
     def messages(self) -> list[Message]:
@@ -43,7 +44,7 @@ class Transcript:
     @property
     def tokens(self) -> int:
         """Upper bound of the tokens of all messages together."""
-        return sum(self._bounds)
+        return self._total
 
     @property
     def turns(self) -> int:
@@ -65,13 +66,14 @@ class Transcript:
             self._add("user", text)
             return
         self._messages.pop()
-        self._bounds.pop()
+        self._total -= self._bounds.pop()
         self._add("user", f"{last['content']}\n\n{text}")
 
     def _add(self, role: str, text: str) -> None:
         message = Message(role=role, content=text)
         self._messages.append(message)
-        self._bounds.append(self._counter.upper_bound_messages([message]))
+        self._bounds.append(self._counter.upper_bound_message(message))
+        self._total += self._bounds[-1]
 
     def compact(self, limit: int) -> int:
         """Cut the oldest turns until half of `limit` tokens remain; return the number of messages taken out.
@@ -94,5 +96,6 @@ class Transcript:
         # The first message after the opening is a reply of the model, so the note takes the place of the user's turn.
         marker = Message(role="assistant", content="[earlier steps]")
         self._messages[start:end] = [marker, note]
-        self._bounds[start:end] = [self._counter.upper_bound_messages([m]) for m in (marker, note)]
+        self._bounds[start:end] = [self._counter.upper_bound_message(m) for m in (marker, note)]
+        self._total = self._counter.upper_bound_messages([]) + sum(self._bounds)
         return end - start

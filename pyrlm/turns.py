@@ -92,7 +92,7 @@ async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Continue:
 
 async def _has_auto_final(session: Session) -> bool:
     name = session.rlm.auto_finalize_var
-    return name is not None and any(variable.name == name for variable in session.variables)
+    return name is not None and any(variable.name == name for variable in session.repl.variables)
 
 
 async def _answered(session: Session, final: FinalAnswer | None, result: Execution | None) -> Finished | Continue:
@@ -101,7 +101,7 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
     try:
         candidate = await candidate_from(session, final, result)
     except LookupError as error:
-        names = ", ".join(variable.name for variable in session.variables) or "none yet"
+        names = ", ".join(variable.name for variable in session.repl.variables) or "none yet"
         return _turned_back(
             session, "no such variable", f"There is no variable {error.args[0]!r}. Variables: {names}.", seen
         )
@@ -114,7 +114,7 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
         return _turned_back(session, problem[0], problem[1], seen)
     last = session.stage_index == len(session.stages) - 1
     stage = session.stage
-    insufficient = stage.require_grounded and not is_grounded(candidate, session.printed)
+    insufficient = stage.require_grounded and not is_grounded(candidate, session.repl.printed)
     if not last and (stage.hands_over or insufficient):
         return Continue("\n\n".join(part for part in (seen, session.open_next_stage()) if part))
     return Finished(candidate)
@@ -133,7 +133,7 @@ def _turned_back(session: Session, name: str, message: str, seen: str) -> Contin
 def _facts(session: Session) -> Facts:
     subcalls = session.subcalls
     return Facts(
-        executions=session.executions,
+        executions=session.repl.executions,
         subcalls=subcalls.made,
         subcalls_over=subcalls.limit_met is not None,
         quotes_objected=session.quotes_objected,
@@ -155,7 +155,7 @@ async def candidate_from(session: Session, final: FinalAnswer | None, result: Ex
         return _checked(session, _called(session, result.final))
     name = final.name if final is not None else session.rlm.auto_finalize_var
     if name is not None:
-        value = await session.get(name)
+        value = await session.repl.get(name)
         return _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))
     assert final is not None
     direct = parse_direct(final.text)
@@ -167,7 +167,7 @@ _LITERAL_CALL = re.compile(r"""\bFINAL\(\s*(?:value\s*=\s*)?r?['"]""")
 
 def _called(session: Session, final: Final) -> Candidate:
     """Return the answer of a call in code; one that was spelled out there was written before any of its output."""
-    code = session.code
+    code = session.repl.code
     literal = isinstance(final.value, str) and _LITERAL_CALL.search(code) is not None
     text = as_text(final.value)
     # An abstention in code is mostly the branch for "nothing found", and a call alone answers from earlier output.
@@ -177,7 +177,7 @@ def _called(session: Session, final: Final) -> Candidate:
         text=text,
         quotes=final.quotes,
         literal=literal,
-        beside="\n".join(session.printed) if literal and not seen_before else None,
+        beside="\n".join(session.repl.printed) if literal and not seen_before else None,
     )
 
 

@@ -1,0 +1,140 @@
+"""The REPL of one run: started beside the first model call, replaced when it dies, its results noted in the trace."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pyrlm.errors import ReplCrashedError
+from pyrlm.repl import make_repl
+from pyrlm.repl.protocol import Execution, Setup, Variable
+
+if TYPE_CHECKING:
+    from pyrlm.coverage import Coverage
+    from pyrlm.repl.protocol import ReplFactory
+    from pyrlm.trace import Recorder
+
+__all__ = ["Workbench"]
+
+T = TypeVar("T")
+
+_MAX_REPLACED = 3
+"""Times that a REPL which died is replaced before the run is given up."""
+
+_SHOWN_LOST = 40
+
+
+class Workbench:
+    """A REPL that a run can rely on.
+
+    Args:
+        backend: Which REPL.
+        setup: What it is started with, now and after a crash.
+        recorder: Gets every execution, cut print-out and replacement.
+        coverage: Told what was printed; None without a text.
+
+    Attributes:
+        printed: Print-outs so far, as the model saw them.
+        executions: Pieces of code run so far.
+        code: The last one.
+        variables: What code has defined, as of the last execution.
+    """
+
+    def __init__(self, backend: str | ReplFactory, setup: Setup, recorder: Recorder, coverage: Coverage | None) -> None:
+        self._backend = backend
+        self._setup = setup
+        self._recorder = recorder
+        self._coverage = coverage
+        self._repl = make_repl(backend)
+        self._starting: asyncio.Task[None] | None = None
+        self._replaced = 0
+        self.printed: list[str] = []
+        self.executions = 0
+        self.code = ""
+        self.variables: tuple[Variable, ...] = ()
+
+    @property
+    def language_notes(self) -> str:
+        """What the prompt says of this backend's Python."""
+        return self._repl.language_notes
+
+    def begin(self) -> None:
+        """Start the REPL in the background."""
+        self._starting = asyncio.create_task(self._repl.start(self._setup))
+
+    async def end(self) -> None:
+        """End the REPL and whatever it started."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await self._repl.close()
+
+    async def beside_start(self, asking: asyncio.Future[T]) -> T:
+        """Wait for a model's reply; a REPL that can't be started ends the call, before more is paid for nothing."""
+        try:
+            if self._starting is not None and not self._starting.done():
+                both: set[asyncio.Future[Any]] = {asking, self._starting}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if self._starting is not None and self._starting.done():
+                self._starting.result()
+            return await asking
+        finally:
+            asking.cancel()
+
+    async def execute(self, code: str) -> Execution:
+        """Run `code`; a REPL that dies is replaced, and the result says what was lost.
+
+        Raises:
+            ReplCrashedError: It died once too often.
+        """
+        await self._started()
+        self.executions += 1
+        self.code = code
+        try:
+            result = await self._repl.run(code)
+            self.variables = await self._repl.variables()
+        except ReplCrashedError as error:
+            result = await self._replace(error)
+        self._note(code, result)
+        return result
+
+    async def get(self, name: str) -> Any:
+        """Return a variable's value; KeyError where there is none."""
+        await self._started()
+        return await self._repl.get(name)
+
+    async def _started(self) -> None:
+        if self._starting is not None:
+            await self._starting
+
+    async def _replace(self, error: ReplCrashedError) -> Execution:
+        self._replaced += 1
+        if self._replaced > _MAX_REPLACED:
+            raise error
+        await self._repl.close()
+        self._repl = make_repl(self._backend)
+        await self._repl.start(self._setup)
+        lost = ", ".join(variable.name for variable in self.variables[:_SHOWN_LOST]) or "none"
+        self.variables = ()
+        text = (
+            f"{error} The REPL was started anew. Lost: functions and imports of your code, and the variables: {lost}."
+        )
+        self._recorder.record("repl_replaced", reason=str(error), error=text)
+        return Execution(error=text, error_type="ReplCrashedError")
+
+    def _note(self, code: str, result: Execution) -> None:
+        self._recorder.record(
+            "repl_exec",
+            code=code,
+            stdout=result.stdout,
+            error=result.error,
+            elapsed=result.elapsed,
+            data={"waited": round(result.waited, 6), "host_calls": result.host_calls, "backend": self._repl.name},
+        )
+        if result.stdout_chars > len(result.stdout):
+            shown = f"{result.stdout_chars} characters printed, {len(result.stdout)} shown"
+            self._recorder.record("truncation", reason=shown)
+        if result.stdout:
+            self.printed.append(result.stdout)
+            if self._coverage is not None:
+                self._coverage.add(result.stdout)
