@@ -7,6 +7,7 @@ document; the passages of a document cover all of it, blank lines included, so t
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -17,7 +18,7 @@ from pyrlm.retrievers.protocol import Passage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Chunker", "PassageSplitter", "estimate_tokens"]
+__all__ = ["Chunker", "PassageSplitter", "estimate_tokens", "first_heading"]
 
 BYTES_A_TOKEN: Final = 4
 """Of UTF-8, for the current tokenizers: English 4.2, Chinese 3-4 (a character), Russian 4-5, code 3-4."""
@@ -42,6 +43,11 @@ def estimate_tokens(text: str) -> int:
     """Tokens of `text`, guessed from its bytes: fast enough for every paragraph of a corpus."""
     size = len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
     return -(-size // BYTES_A_TOKEN)
+
+
+def first_heading(text: str) -> str:
+    """The heading that a document begins with (after at most two other blocks); an empty string where there is none."""
+    return next((block.heading for block in itertools.islice(_blocks(text), 3) if block.level), "")
 
 
 class PassageSplitter(Protocol):
