@@ -11,7 +11,9 @@ from pyrlm.routers.agreement import agree, stands_in
 
 TEXT = (
     "The warranty of the pump lasts 24 months.\nThe battery is not covered.\nReturns go to Lyon.\n"
-     "The old catalogue of 1998 promised a warranty of 36 months for valves.\n"
+    "The old catalogue of 1998 promised a warranty of 36 months for valves.\n\n"
+    + "Nothing else of interest happened in the quiet harbour town.\n"
+    * 8
 )
 QUERY = "How long is the warranty of the pump?"
 RIGHT = "24 months\n<quotes><quote>The warranty of the pump lasts 24 months.</quote></quotes>"
