@@ -93,12 +93,12 @@ def iter_paths(
     on_progress: Progress | None = None,
 ) -> Iterator[FileDocument]:
     """Yield the documents of `read_paths` one by one, for what need not be held at once; `report` is filled meanwhile."""
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    for path in expand([os.fspath(item) for item in given], report.skipped.append):
+    given = [os.fspath(item) for item in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    for path in expand(given, report.skipped.append):
         if on_progress is not None:
             on_progress(path, report.files)
         try:
-            held = [_load(path, max_file_bytes, stdin)]
+            held = [_load(path, max_file_bytes, stdin, pipe=path in given)]
             size = _admitted(len(held[0]), max_total_bytes - report.bytes)
             yield from _documents(path, held, report)
         except UnreadableError as error:
@@ -110,12 +110,12 @@ def iter_paths(
             report.bytes += size
 
 
-def _load(path: str, limit: int, stdin: IO[bytes] | None) -> bytearray:
-    """Return a file's bytes, unpacked."""
+def _load(path: str, limit: int, stdin: IO[bytes] | None, *, pipe: bool) -> bytearray:
+    """Return a file's bytes, unpacked. A pipe, such as a shell's ``<(command)``, must have been named itself."""
     if path == "-":
         return _limited(stdin or sys.stdin.buffer, limit)
     mode = os.stat(path).st_mode  # noqa: PTH116 - paths stay strings, as they were given
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+    if not (stat.S_ISREG(mode) or (pipe and stat.S_ISFIFO(mode))):
         raise UnreadableError("not a regular file")
     with open(path, "rb") as file:  # noqa: PTH123
         if not path.lower().endswith(".gz"):

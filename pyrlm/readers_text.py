@@ -89,17 +89,25 @@ def _guess(data: bytes | bytearray, first_bad: int, declared: str | None) -> tup
     if broken <= _MAX_BROKEN * beyond:
         return text, f"{broken} places that are no UTF-8 were replaced"
     del text
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - costs 20 ms, and most files are UTF-8
-
-    best = from_bytes(sample).best()
-    for name in (best.encoding if best else None, "cp1252", "latin-1"):
-        if name is None:
-            continue
+    for name in (*_likely(sample), "latin-1"):
         try:
             return data.decode(name), f"read as {name}, a guess: it is no UTF-8"
         except UnicodeDecodeError:
             continue
     raise UnreadableError("binary")
+
+
+def _likely(sample: bytes) -> list[str]:
+    from charset_normalizer import from_bytes  # noqa: PLC0415 - costs 20 ms, and most files are UTF-8
+
+    found = from_bytes(sample)
+    best = found.best()
+    if best is None:
+        return ["cp1252"]
+    for match in found:  # the Baltic and the Central European tables win ties against the far commoner Western one
+        if "cp1252" in match.could_be_from_charset and match.coherence >= best.coherence:
+            return ["cp1252", best.encoding]
+    return [best.encoding, "cp1252"]
 
 
 def _known(encoding: str) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pyrlm.readers import Skipped
@@ -49,7 +48,7 @@ def _of_argument(argument: str, skip: Callable[[Skipped], None]) -> Iterator[str
     if argument == "-" or not argument:
         yield from ["-"] if argument else []
     elif os.path.isdir(argument):  # noqa: PTH112
-        yield from _below(argument, skip, set())
+        yield from _below(argument, skip)
     elif os.path.lexists(argument) or not glob.has_magic(argument):
         yield from [argument] if os.path.lexists(argument) else []
     elif "**" in argument:
@@ -61,40 +60,45 @@ def _of_argument(argument: str, skip: Callable[[Skipped], None]) -> Iterator[str
 
 def _deep_glob(pattern: str, skip: Callable[[Skipped], None]) -> Iterator[str]:
     """Match a glob with ``**`` by our own walk: `glob` enters links without end and machine-made folders."""
-    parts = pattern.split("/")
+    parts = pattern.replace(os.sep, "/").split("/")
     fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
     root = "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
-    shape = "".join(
-        ("(?:[^/]+/)*" if place < len(parts) - 1 - fixed else ".*")
-        if part == "**"
-        else re.sub(r"\.\*", "[^/]*", translate(part)[4:-3]) + ("/" if place < len(parts) - 1 - fixed else "")
-        for place, part in enumerate(parts[fixed:])
-    )
-    wanted = re.compile(shape, re.DOTALL)
-    cut = 0 if root == "/" else len(root)
-    for path in _below(root, skip, set()):
-        if wanted.fullmatch(path[cut:].lstrip("/")):
-            yield path if fixed else path[2:]
+    for path in _below(root, skip):
+        names = os.path.relpath(path, root).replace(os.sep, "/").split("/")
+        if _fits(names, parts[fixed:]):
+            yield path if fixed else os.path.normpath(path)
 
 
-def _below(folder: str, skip: Callable[[Skipped], None], entered: set[tuple[int, int]]) -> Iterator[str]:
-    """Yield the files below `folder`, by name, files and folders mixed. Recursion is as deep as the folders."""
-    try:
-        status = os.stat(folder)  # noqa: PTH116
-        identity = (status.st_dev, status.st_ino)
-        if identity in entered:
-            return
-        entered.add(identity)
-        with os.scandir(folder) as entries:
-            inside = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        skip(Skipped(folder, error.strerror or str(error)))
-        return
-    for entry in inside:
-        if entry.name.startswith("."):
+def _fits(names: list[str], parts: list[str]) -> bool:
+    if not parts or not names:
+        return not parts and not names
+    if parts[0] == "**":
+        return len(parts) == 1 or any(_fits(names[start:], parts[1:]) for start in range(len(names)))
+    return fnmatchcase(names[0], parts[0]) and _fits(names[1:], parts[1:])
+
+
+def _below(folder: str, skip: Callable[[Skipped], None]) -> Iterator[str]:
+    """Yield the files below `folder`, by name, files and folders mixed; each folder is entered once."""
+    entered: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if path != folder and not os.path.isdir(path):  # noqa: PTH112
+            yield path
             continue
-        if entry.is_dir():
-            if entry.name not in _MADE and not os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
-                yield from _below(entry.path, skip, entered)
-        else:
-            yield entry.path
+        try:
+            status = os.stat(path)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) not in entered:
+                entered.add((status.st_dev, status.st_ino))
+                waiting += sorted(_entries(path), reverse=True)
+        except OSError as error:
+            skip(Skipped(path, error.strerror or str(error)))
+
+
+def _entries(folder: str) -> Iterator[str]:
+    """Yield what a folder holds but for hidden names and what programs made: packages, caches, environments."""
+    for name in os.listdir(folder):  # noqa: PTH208
+        path = os.path.join(folder, name)  # noqa: PTH118
+        made = name in _MADE or os.path.exists(os.path.join(path, "pyvenv.cfg"))  # noqa: PTH110, PTH118
+        if not name.startswith(".") and not (made and os.path.isdir(path)):  # noqa: PTH112
+            yield path
