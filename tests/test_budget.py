@@ -119,7 +119,8 @@ test_flights.settings = settings(max_examples=60, stateful_step_count=50, deadli
 @settings(max_examples=60, deadline=None)
 def test_two_hundred_calls_in_flight_never_pass_a_limit(seed, limit):
     chance = random.Random(seed)
-    budget = Budget(Policy(max_total_tokens=limit, max_subcalls=150, max_cost_usd=limit * 4e-6))
+    sub = limit * chance.randint(1, 9) // 10
+    budget = Budget(Policy(max_total_tokens=limit, max_subcall_tokens=sub, max_subcalls=150, max_cost_usd=limit * 4e-6))
     flights = []
     for _ in range(200):
         prompt, cap = chance.randint(0, 4_000), chance.randint(1, 2_000)
@@ -130,7 +131,8 @@ def test_two_hundred_calls_in_flight_never_pass_a_limit(seed, limit):
     # The worst that can happen: every one of them uses all that it was allowed.
     for flight in flights:
         budget.settle(flight, used(flight.prompt_tokens, flight.max_tokens))
-    assert budget.usage.total_tokens <= limit
+    assert budget.usage.total_tokens <= sub <= limit
+    assert budget.left().subcall_tokens == sub - budget.usage.total_tokens
     assert budget.subcalls == len(flights) <= 150
     assert budget.cost_usd <= limit * 4e-6 + 1e-9
     assert budget.left().tokens == limit - budget.usage.total_tokens
