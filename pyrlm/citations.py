@@ -83,7 +83,8 @@ def find_quotes(quotes: Iterable[str], context: Quotable) -> tuple[tuple[Citatio
     places, missing = _find_all(quotes, texts)
     offsets = list(accumulate((len(text) + len(context.separator) for text in texts), initial=0)) if places else []
     citations = (
-        _cite(texts, place, source=context.sources[place[0]], global_start=offsets[place[0]] + place[1]) for place in places
+        _cite(texts, place, source=context.sources[place[0]], global_start=offsets[place[0]] + place[1])
+        for place in places
     )
     return tuple(citations), missing
 
@@ -101,7 +102,9 @@ def find_quotes_in(
     ids, texts = list(passages), list(passages.values())
     places, missing = _find_all(quotes, texts)
     known = sources or {}
-    return tuple(_cite(texts, place, doc_id=ids[place[0]], source=known.get(ids[place[0]])) for place in places), missing
+    return tuple(
+        _cite(texts, place, doc_id=ids[place[0]], source=known.get(ids[place[0]])) for place in places
+    ), missing
 
 
 def _cite(

@@ -23,7 +23,8 @@ SHORTEST = 40
 """Characters of the shortest passage that counts by itself."""
 _GRAM, _STRIDE = 24, 16
 _BLOCK, _OVERLAP = 1 << 20, 64
-_PART = 1 << 22
+_PART = 1 << 21
+_PLACES = (1 << 24) - 1  # bits of a position in a part, which is shorter than twice `_PART` and its seams
 _COMPARISONS = 400_000
 _SAME = 8
 _LONG = 256
@@ -39,7 +40,7 @@ def matches(texts: Sequence[str], separator: str, read: Iterable[str]) -> list[S
     """Return what of the joined `texts` stands in `read`, as merged spans of global offsets.
 
     Passages that stand several times in the text count wherever they stand; a whole line of 8 to 39 characters counts as
-    often as it was read, and is looked for in texts of up to 16 million characters. At most 400,000 places of each 4
+    often as it was read, and is looked for in texts of up to 16 million characters. At most 400,000 places of each 2
     million characters read are compared; a text made to need more is counted as less read than it was.
     """
     forms = [_forms(text) for text in read]
@@ -63,7 +64,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 def _forms(text: str) -> list[str]:
     """Return what was read as it stands, and with the escapes of a printed list undone."""
-    if "\\n" not in text:
+    if text.count("\\n") <= text.count("\n"):
         return [text]
     return [text, text.replace("\\n", "\n").replace("\\t", "\t").replace("\\'", "'").replace("\\\\", "\\")]
 
@@ -75,7 +76,7 @@ def _parts(pieces: Iterable[str]) -> Iterator[str]:
     for piece in pieces:
         for start in range(0, max(1, len(piece) - _OVERLAP), _PART - _OVERLAP):
             held.append(piece[start : start + _PART])
-            size += len(held[-1])
+            size += len(held[-1]) + len(_BETWEEN)
             if size >= _PART:
                 yield _BETWEEN.join(held)
                 held, size = [], 0
@@ -131,7 +132,7 @@ class _Part:
             if position + _GRAM <= reached:
                 at = bisect_right(positions, reached - _GRAM, at)
                 continue
-            span = self._longest(block, position, index.order[firsts[at] : min(lasts[at], firsts[at] + _SAME)].tolist())
+            span = self._longest(block, position, index.places(firsts[at], lasts[at]))
             if span is not None:
                 reached = span[1]
                 yield span
@@ -159,25 +160,35 @@ class _Index:
     def __init__(self, text: str, width: int) -> None:
         import numpy as np  # noqa: PLC0415 - 100 ms that only a run with a text needs
 
-        hashes = _hashes(text, width, 1)
         self.width = width
-        self.order = np.argsort(hashes, kind="stable")
-        self.hashes = hashes[self.order]
-        self.shift = np.uint64(64 - min(25, max(12, len(hashes).bit_length() + 2)))
-        self.table = np.zeros(1 << (64 - int(self.shift)), dtype=bool)
-        self.table[hashes >> self.shift] = True
+        hashes = _hashes(text, width, 1)
+        bits = min(24, max(16, len(hashes).bit_length() + 4))
+        self._high, self._low = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+        # Two small tables of bits that are set keep what was not read from the search in the big one.
+        self._tables = (np.zeros(1 << bits, dtype=bool), np.zeros(1 << bits, dtype=bool))
+        self._tables[0][hashes >> self._high] = True
+        self._tables[1][hashes & self._low] = True
+        # Hash and position in one number: sorting numbers is several times faster than sorting their indices.
+        self._keys = hashes & np.uint64(~_PLACES % 2**64)
+        self._keys |= np.arange(len(hashes), dtype=np.uint64)
+        self._keys.sort()
 
     def hits(self, block: str) -> tuple[list[int], list[int], list[int]]:
-        """Return the positions of blocks that may stand in the part, and each one's range in `order`."""
+        """Return the positions of blocks that may stand in the part, and each one's range for `places`."""
         import numpy as np  # noqa: PLC0415 - see above
 
         hashes = _hashes(block, self.width, _STRIDE)
-        found = np.flatnonzero(self.table[hashes >> self.shift])
-        wanted = hashes[found]
-        first = np.searchsorted(self.hashes, wanted, side="left")
-        last = np.searchsorted(self.hashes, wanted, side="right")
+        found = np.flatnonzero(self._tables[0][hashes >> self._high])
+        found = found[self._tables[1][hashes[found] & self._low]]
+        wanted = hashes[found] & np.uint64(~_PLACES % 2**64)
+        first = np.searchsorted(self._keys, wanted)
+        last = np.searchsorted(self._keys, wanted | np.uint64(_PLACES), side="right")
         real = first < last
         return (found[real] * _STRIDE).tolist(), first[real].tolist(), last[real].tolist()
+
+    def places(self, first: int, last: int) -> list[int]:
+        """Return the first few positions in what was read for a range that `hits` gave."""
+        return [int(key) & _PLACES for key in self._keys[first : min(last, first + _SAME)]]
 
 
 def _hashes(text: str, width: int, step: int) -> Any:

@@ -34,8 +34,27 @@ _LARGEST = 2_000_000
 """Characters beyond which text is not given to the parser: no model writes that much code in one reply."""
 
 HOST_NAMES = frozenset(
-    "FINAL FINAL_VAR SHOW_VARS llm_query llm_batch llm_query_batched llm_query_batch ask ask_chunks ask_chunks_first "
-    "pick_first_answer extract_after es_search es_vector_search es_hybrid_search es_get peek tail lenP".split()
+    [
+        "FINAL",
+        "FINAL_VAR",
+        "SHOW_VARS",
+        "llm_query",
+        "llm_batch",
+        "llm_query_batched",
+        "llm_query_batch",
+        "ask",
+        "ask_chunks",
+        "ask_chunks_first",
+        "pick_first_answer",
+        "extract_after",
+        "es_search",
+        "es_vector_search",
+        "es_hybrid_search",
+        "es_get",
+        "peek",
+        "tail",
+        "lenP",
+    ]
 )
 """Functions that only a REPL of pyrlm has."""
 _BUILTINS = frozenset(name for name in dir(builtins) if name.islower())

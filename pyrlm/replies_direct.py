@@ -134,9 +134,7 @@ def _strings(data: Any) -> list[str]:
 
 
 def _without_tags(said: str) -> tuple[str, list[str]]:
-    opening = None
-    for opening in _BLOCK_OPEN.finditer(said):
-        pass  # the last block counts: an earlier one may be talked about
+    opening = _last(_BLOCK_OPEN, said)
     if opening is None:
         loose = [match[1].strip() for match in _QUOTE_TAG.finditer(said) if match[0].lower().endswith("</quote>")]
         return (_QUOTE_TAG.sub("", said).strip(), [quote for quote in loose if quote]) if loose else (said, [])
@@ -150,10 +148,16 @@ def _without_tags(said: str) -> tuple[str, list[str]]:
     return answer, [quote for quote in quotes if quote]
 
 
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """Return the last match: an earlier one may be talked about."""
+    found = None
+    for match in pattern.finditer(text):
+        found = match
+    return found
+
+
 def _without_list(said: str) -> tuple[str, list[str]]:
-    heading = None
-    for heading in _HEADING.finditer(said):
-        pass
+    heading = _last(_HEADING, said)
     if heading is None or not said[: heading.start()].strip():
         return said, []
     quotes = _items(said[heading.end() :])

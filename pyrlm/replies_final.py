@@ -72,9 +72,7 @@ _TALK = re.compile(
     r"should|must|would|at the end|here|now|with|for|in order)\b",
     re.IGNORECASE,
 )
-_BRACKET = re.compile(
-    r"\)(?P<last>[*_`\"'”’.;]*+[ \t\r]*+(?:<\|[^<>|\n]{1,40}\|>)?+$)?+|(?P<open>\()", re.MULTILINE
-)
+_BRACKET = re.compile(r"\)(?P<last>[*_`\"'”’.;]*+[ \t\r]*+(?:<\|[^<>|\n]{1,40}\|>)?+$)?+|(?P<open>\()", re.MULTILINE)
 _NAME = r"[^\W\d]\w*+(?:[.\[][^\s()]*+)?"
 _IN_CALL = re.compile(rf"\s*+[\"'`]*+(?P<name>{_NAME}?)[\"'`]*+\s*+\)(?P<rest>[^\n]*+)")
 _AFTER_COLON = re.compile(rf"\s*+[\"'`*]*+(?P<name>{_NAME}?)(?P<rest>(?![\w(])[^\n]*+)")
@@ -87,6 +85,7 @@ _ENDS = {"“": "”", "‘": "’"}
 _HOST_CODE = re.compile(
     rf"\b(?:{'|'.join(sorted(HOST_NAMES))})\(|\bctx\.(?:find|chunk|slice|get_document|chunk_documents)\b|\b(?:context|CONTEXT|P)\["
 )
+_LONGEST_PROMISE = 160
 _TRIES = 5
 """Markers in code that are looked at: each costs a parse of what stands before it."""
 _DATA_TAGS = frozenset({"", "text", "txt", "plain", "plaintext", "answer", "final", "json", "markdown", "md"})
@@ -151,7 +150,9 @@ def _call(scanned: Scan, match: re.Match[str], limit: int) -> Found:
         return Found(code=call, start=start, end=close + 1)
     string = _STRING.fullmatch(content)
     if string is not None:
-        return Found(final=_literal(_ESCAPE.sub(_unescape, string["long"] or string["short"] or "")), start=start, end=close + 1)
+        return Found(
+            final=_literal(_ESCAPE.sub(_unescape, string["long"] or string["short"] or "")), start=start, end=close + 1
+        )
     word = content.strip()
     if re.fullmatch(rf"(?:final_)?{_GENERIC}", word):
         return Found(final=FinalAnswer(name=word), start=start, end=close + 1)
@@ -217,7 +218,12 @@ def _literal(text: str, *, may_be_name: bool = False) -> FinalAnswer | None:
     answer = text.strip()
     head, _, rest = answer.partition("\n")
     body, _, tail = rest.rpartition("\n")
-    if head[:3] in {"```", "~~~"} and tail.strip() == head[:3] and head[:3] not in body and head[3:].strip().lower() in _DATA_TAGS:
+    if (
+        head[:3] in {"```", "~~~"}
+        and tail.strip() == head[:3]
+        and head[:3] not in body
+        and head[3:].strip().lower() in _DATA_TAGS
+    ):
         answer = body.strip()
     if not answer or is_placeholder(answer):
         return None
@@ -226,7 +232,7 @@ def _literal(text: str, *, may_be_name: bool = False) -> FinalAnswer | None:
 
 def is_placeholder(answer: str) -> bool:
     """Tell an echo of the instructions or a promise (`<your answer>`, `will come later`) from an answer."""
-    if len(answer) > 160 or "\n" in answer:
+    if len(answer) > _LONGEST_PROMISE or "\n" in answer:
         return False
     bare = answer.strip(" \t*_`\"'“”")
     return not bare or bool(_PLACEHOLDER.fullmatch(bare) or _LATER.fullmatch(bare))

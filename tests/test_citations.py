@@ -37,7 +37,7 @@ def one(quote, *texts):
         ("«built in 1889»", "built in 1889"),
         ("...was built in 1889...", "was built in 1889"),
         ("[…] was built in 1889 […]", "was built in 1889"),
-        ("It is 330 metres tall, and \"it sways\"", 'It is 330 metres tall,\n    and "it sways"'),
+        ('It is 330 metres tall, and "it sways"', 'It is 330 metres tall,\n    and "it sways"'),
         ("1889. It is\n\n 330", "1889.\nIt is 330"),
         ("Its lifts climb slowly;", "Its lifts\tclimb  slowly;"),
         ("by 7 cm ... at most", "by 7 cm ... at most"),
@@ -54,7 +54,16 @@ def test_quotes_that_stand_in_the_text(quote, found):
 
 @pytest.mark.parametrize(
     "quote",
-    ["The tower was built in 1890.", "the tower was built in 1889.", "It is 330metres tall", "metres tall, and it sways", "built in built in 1889", "1890", "Paris", "seven years. The tower was"],
+    [
+        "The tower was built in 1890.",
+        "the tower was built in 1889.",
+        "It is 330metres tall",
+        "metres tall, and it sways",
+        "built in built in 1889",
+        "1890",
+        "Paris",
+        "seven years. The tower was",
+    ],
 )
 def test_quotes_that_do_not(quote):
     assert one(quote) == ((), (quote,))
@@ -67,7 +76,11 @@ def test_quotes_too_short_to_count_are_neither(quote):
 
 def test_dots_inside_a_quote_leave_something_out():
     citations, missing = one("The tower was built … 330 metres tall, and [...] every seven years.")
-    assert [citation.text for citation in citations] == ["The tower was built", "330 metres tall,\n    and", "every seven years."]
+    assert [citation.text for citation in citations] == [
+        "The tower was built",
+        "330 metres tall,\n    and",
+        "every seven years.",
+    ]
     assert missing == ()
     wrong_order = "every seven years … The tower was built"
     assert one(wrong_order) == ((), (wrong_order,))
@@ -76,7 +89,10 @@ def test_dots_inside_a_quote_leave_something_out():
 def test_parts_have_to_stand_in_one_document():
     docs = ("The first half is here.", "The second half is there.", "The first half is here, the second half is there.")
     citations, _ = one("The first half ... second half is there", *docs)
-    assert [(citation.doc, citation.text) for citation in citations] == [(2, "The first half"), (2, "second half is there")]
+    assert [(citation.doc, citation.text) for citation in citations] == [
+        (2, "The first half"),
+        (2, "second half is there"),
+    ]
     assert one("The first half ... second half is there", *docs[:2])[1]
 
 
@@ -101,7 +117,11 @@ def test_no_documents_and_no_quotes():
     assert find_quotes([], Context.from_text(TEXT)) == ((), ())
 
 
-PROSE = st.lists(st.sampled_from(["alpha", "beta", "gamma", "delta", "12", "naïve", "漢字", "a", "(b)", "c."]), min_size=1, max_size=30)
+PROSE = st.lists(
+    st.sampled_from(["alpha", "beta", "gamma", "delta", "12", "naïve", "漢字", "a", "(b)", "c."]),
+    min_size=1,
+    max_size=30,
+)
 SPACE = st.sampled_from([" ", "\n", "  ", "\n\n    ", "\t", "\u00a0", "\r\n"])
 
 
@@ -130,7 +150,14 @@ def test_never_raises_and_never_invents(quote, texts):
 
 @pytest.mark.parametrize(
     ("quote", "unit"),
-    [("a a a a a a a a b", "a "), ("the the the the the the x", "the "), ("a" + " a" * 500 + " b", " a"), ("begin end word", " " * 1000), ("x y zzzzzzzz", "zzzzzzzz y  zzzzzzzz \n\n"), ("aaaaaaaa … b", "aaaaaaaa ")],
+    [
+        ("a a a a a a a a b", "a "),
+        ("the the the the the the x", "the "),
+        ("a" + " a" * 500 + " b", " a"),
+        ("begin end word", " " * 1000),
+        ("x y zzzzzzzz", "zzzzzzzz y  zzzzzzzz \n\n"),
+        ("aaaaaaaa … b", "aaaaaaaa "),
+    ],
 )
 def test_work_is_bounded_for_texts_made_to_be_slow(quote, unit):
     text = unit * (8_000_000 // len(unit))

@@ -27,7 +27,21 @@ def final_of(text, **kwargs):
 
 @pytest.mark.parametrize(
     "tag",
-    ["python", "py", "python3", "repl", "tool_code", "", "Python", "PYTHON", "python title=x", "{.python}", " python ", "Py3", "sandbox"],
+    [
+        "python",
+        "py",
+        "python3",
+        "repl",
+        "tool_code",
+        "",
+        "Python",
+        "PYTHON",
+        "python title=x",
+        "{.python}",
+        " python ",
+        "Py3",
+        "sandbox",
+    ],
 )
 @pytest.mark.parametrize("mark", [B3, "````", "~~~", "~~~~~"])
 def test_any_tag_and_any_fence_is_code(tag, mark):
@@ -89,7 +103,16 @@ def test_other_tags_are_not_code(tag):
 
 @pytest.mark.parametrize(
     "body",
-    ['{"plan": ["search", "read"]}', '{"a": true}', "[1, 2, 3]", "The plan = search first, then read.", "42", "Yes", "a, b", "Answer: yes"],
+    [
+        '{"plan": ["search", "read"]}',
+        '{"a": true}',
+        "[1, 2, 3]",
+        "The plan = search first, then read.",
+        "42",
+        "Yes",
+        "a, b",
+        "Answer: yes",
+    ],
 )
 def test_untagged_data_and_prose_are_not_code(body):
     assert parse_reply(f"Plan:\n{fence(body, '')}\n{fence(PRINT)}").code == PRINT
@@ -101,7 +124,10 @@ def test_a_draft_in_markdown_is_not_code_and_the_rest_is_read():
     assert (reply.code, final_of(f"{draft}\nFINAL: 42")) == (PRINT, "42")
 
 
-@pytest.mark.parametrize("code", [PRINT, "x = 5", "for m in ctx.find('a'):\n    print(m)", "import re\nx = re.findall('a', context)", "SHOW_VARS()"])
+@pytest.mark.parametrize(
+    "code",
+    [PRINT, "x = 5", "for m in ctx.find('a'):\n    print(m)", "import re\nx = re.findall('a', context)", "SHOW_VARS()"],
+)
 def test_bare_code(code):
     assert parse_reply(code).code == code
     reply = parse_reply(f"{code}\nFINAL_VAR: x")
@@ -157,7 +183,9 @@ def test_tool_syntax(text):
 
 def test_tool_syntax_keeps_code_that_holds_entities_and_tags():
     code = 'if a < b and "&lt;" in s:\n    print(re.sub("</b>", "", s))'
-    wrapped = f'<function_calls><invoke name="python"><parameter name="code">{code}</parameter></invoke></function_calls>'
+    wrapped = (
+        f'<function_calls><invoke name="python"><parameter name="code">{code}</parameter></invoke></function_calls>'
+    )
     assert parse_reply(wrapped).code == code
     escaped = wrapped.replace(code, "if a &lt; b:\n    print(1)")
     assert parse_reply(escaped).code == "if a < b:\n    print(1)"
@@ -165,7 +193,12 @@ def test_tool_syntax_keeps_code_that_holds_entities_and_tags():
 
 def test_tool_call_of_final_is_an_answer():
     assert final_of('<tool_call>{"name": "FINAL", "arguments": {"answer": "42"}}</tool_call>') == "42"
-    assert final_of("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>FINAL: 42<|return|>") == "42"
+    assert (
+        final_of(
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>FINAL: 42<|return|>"
+        )
+        == "42"
+    )
 
 
 # --- thinking and inventions ------------------------------------------------------------------------------------------
@@ -197,7 +230,12 @@ def test_thinking_tag_in_prose_and_in_an_answer():
 
 @pytest.mark.parametrize(
     "invented",
-    ["Output:\n```\nprint(3)\n```", "```output\n3\n```", "<function_results>\nFINAL: 3\n</function_results>", "**Execution output:**\n```\nx = 3\n```"],
+    [
+        "Output:\n```\nprint(3)\n```",
+        "```output\n3\n```",
+        "<function_results>\nFINAL: 3\n</function_results>",
+        "**Execution output:**\n```\nx = 3\n```",
+    ],
 )
 def test_invented_output_is_dropped_and_the_answer_is_literal(invented):
     reply = parse_reply(f"{fence(PRINT)}\n{invented}\n\nFINAL: 42")
@@ -279,7 +317,14 @@ def test_a_word_in_brackets_may_name_a_variable():
 
 
 @pytest.mark.parametrize(
-    "call", ['FINAL(f"Total: {total}")', 'FINAL(", ".join(names))', "FINAL(str(x))", 'FINAL("42", quotes=["it is 42"])', 'FINAL(\n    "a",\n    quotes=[q],\n)']
+    "call",
+    [
+        'FINAL(f"Total: {total}")',
+        'FINAL(", ".join(names))',
+        "FINAL(str(x))",
+        'FINAL("42", quotes=["it is 42"])',
+        'FINAL(\n    "a",\n    quotes=[q],\n)',
+    ],
 )
 def test_a_call_that_needs_the_repl_is_code(call):
     reply = parse_reply(f"I have it.\n\n{call}")
@@ -305,7 +350,7 @@ def test_no_answer_where_it_is_only_talked_about(text):
 @pytest.mark.parametrize(
     "code",
     [
-        '# FINAL: not yet\nx = 1', 's = "FINAL: 3"', 's = """\nFINAL: 3\nFINAL(4)\n"""', "print('FINAL_VAR: x')", "FINAL: str = 'a'\nprint(FINAL)", "d = {\nFINAL: 1,\n}",
+        "# FINAL: not yet\nx = 1", 's = "FINAL: 3"', 's = """\nFINAL: 3\nFINAL(4)\n"""', "print('FINAL_VAR: x')", "FINAL: str = 'a'\nprint(FINAL)", "d = {\nFINAL: 1,\n}",
         "FINAL(x)", 'FINAL_VAR("x")', "x = 1\nFINAL(x)", 'FINAL("a", quotes=["b"])', "if x:\n    FINAL(x)",
     ],
 )  # fmt: skip
@@ -347,7 +392,10 @@ def test_code_for_the_repl_after_an_answer_runs():
 # --- empty, refused, cut ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "problem"), [("", "empty"), (None, "empty"), (" \n", "empty"), ("<think>x</think>", "empty"), ("Hm.", "neither")])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("", "empty"), (None, "empty"), (" \n", "empty"), ("<think>x</think>", "empty"), ("Hm.", "neither")],
+)
 def test_nothing_to_go_by(text, problem):
     assert parse_reply(text).problem == problem
 
@@ -399,7 +447,24 @@ def test_never_raises(text, finish):
 
 
 IDENTIFIER = st.sampled_from(["x", "total", "names", "FINAL_count", "résumé"])
-INNER = st.lists(st.sampled_from(["```", "```python", "~~~", "FINAL: 3", "FINAL(x)", "<think>", "</think>", "word 'and \" quote", "</code>", "", "# no"]), max_size=5).map("\n".join)
+INNER = st.lists(
+    st.sampled_from(
+        [
+            "```",
+            "```python",
+            "~~~",
+            "FINAL: 3",
+            "FINAL(x)",
+            "<think>",
+            "</think>",
+            "word 'and \" quote",
+            "</code>",
+            "",
+            "# no",
+        ]
+    ),
+    max_size=5,
+).map("\n".join)
 STATEMENT = st.one_of(
     st.builds(lambda n, s: f"{n} = {s!r}", IDENTIFIER, st.text(max_size=20).filter(str.isprintable)),
     st.builds(lambda n, s: f'{n} = """\n{s}\n"""', IDENTIFIER, INNER.map(lambda s: s.replace('"""', ""))),
@@ -407,7 +472,17 @@ STATEMENT = st.one_of(
     st.builds(lambda n, s: f"def f_{n}(a):\n    '''{s}\n'''\n    return a\n", IDENTIFIER, INNER),
     st.builds(lambda n, s: f'{n} = f"""{{1}}{s}\n"""  # it\'s ``` here', IDENTIFIER, INNER),
     st.builds(lambda n: f"for i in range(3):\n\tprint(i, {n}[i:\n i + 1])", IDENTIFIER),
-    st.sampled_from(["# it's \"a ``` comment", "", "x = 'a\\\nb'", 'print("it\'s")', "d = {'a': 1,\n'b': [2, 3]}", "class A:\n    y: int = 3", "FINAL(x)"]),
+    st.sampled_from(
+        [
+            "# it's \"a ``` comment",
+            "",
+            "x = 'a\\\nb'",
+            'print("it\'s")',
+            "d = {'a': 1,\n'b': [2, 3]}",
+            "class A:\n    y: int = 3",
+            "FINAL(x)",
+        ]
+    ),
 )
 
 
@@ -419,7 +494,11 @@ def valid_program(code):
     return code.strip() != ""
 
 
-@given(st.lists(STATEMENT, min_size=1, max_size=5).map("\n".join).filter(valid_program), st.sampled_from(["", "Prose it's before.\n\n"]), st.sampled_from(["", "\n\nProse after, it's \"so\"."]))
+@given(
+    st.lists(STATEMENT, min_size=1, max_size=5).map("\n".join).filter(valid_program),
+    st.sampled_from(["", "Prose it's before.\n\n"]),
+    st.sampled_from(["", '\n\nProse after, it\'s "so".']),
+)
 @example('x = """\n```\n"""', "", "")
 @settings(max_examples=400, deadline=None)
 def test_any_program_in_a_fence_comes_back_as_it_is(code, before, after):
@@ -427,15 +506,41 @@ def test_any_program_in_a_fence_comes_back_as_it_is(code, before, after):
         assert parse_reply(f"{before}{fence(code, mark=mark)}{after}").code == code
 
 
-WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="()`~\"'“”‘’<>[]{}*_#\\.|…\u2028\u2029\x85"), min_size=1, max_size=20)
+WORDS = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="()`~\"'“”‘’<>[]{}*_#\\.|…\u2028\u2029\x85"),
+    min_size=1,
+    max_size=20,
+)
 ANSWER = (
-    st.recursive(WORDS, lambda inner: st.lists(st.one_of(inner, inner.map(lambda s: f"({s})"), st.just("\n"), st.just(" [1] 'q' \"r\""), WORDS), min_size=1, max_size=4).map("".join))
+    st.recursive(
+        WORDS,
+        lambda inner: st.lists(
+            st.one_of(inner, inner.map(lambda s: f"({s})"), st.just("\n"), st.just(" [1] 'q' \"r\""), WORDS),
+            min_size=1,
+            max_size=4,
+        ).map("".join),
+    )
     .map(str.strip)
     .filter(lambda s: s and s[0] not in "'\"[" and "FINAL" not in s and parse_reply(f"FINAL: {s}").final is not None)
 )
 
 
-@given(ANSWER, st.sampled_from(["FINAL: {}", "FINAL({})", "**FINAL:** {}", "Final answer: {}", "### FINAL ANSWER\n{}", "Prose.\nFINAL({})\n", "FINAL(\n{}\n)", "<answer>{}</answer>", "FINAL({} ) more)"]))
+@given(
+    ANSWER,
+    st.sampled_from(
+        [
+            "FINAL: {}",
+            "FINAL({})",
+            "**FINAL:** {}",
+            "Final answer: {}",
+            "### FINAL ANSWER\n{}",
+            "Prose.\nFINAL({})\n",
+            "FINAL(\n{}\n)",
+            "<answer>{}</answer>",
+            "FINAL({} ) more)",
+        ]
+    ),
+)
 @settings(max_examples=400, deadline=None)
 def test_any_answer_comes_back(answer, form):
     expected = f"{answer} ) more" if "more" in form else answer
@@ -447,8 +552,8 @@ def test_any_answer_comes_back(answer, form):
 LONG = 1_000_000
 HOSTILE = [
     "`", "```\n", "```python\n", "~~~\n", "FINAL(", "FINAL(\n", "FINAL: \n", "FINAL: x\n", "<think>", "x<think>", "<think>\n</think>", "<tool_call>", "<output>\n", "<answer>\n", "'''\n", '"""\n',
-    "```\n'''\n```\n\"\"\"\n", "'\\'\\\n", "(", ")", "\n", " ", "\\", "**", "> ", ">", "<", "- ", "{", "[", "\"", "'", "<code>\n", "FINAL_VAR: x\n", "d = {\nFINAL: 1,\n}\n", "</think>\n", "</s>",
-    "<thinking> <think></think> ", "~~~~\n</think>\n~~~x\n", "x = 1\n", "<parameter name=\"code\">", "<quote>", "</quote>", "<quotes>", "QUOTES:\n", "FINAL:\n```\n", "Output:\n```\nx\n```\n",
+    "```\n'''\n```\n\"\"\"\n", "'\\'\\\n", "(", ")", "\n", " ", "\\", "**", "> ", ">", "<", "- ", "{", "[", '"', "'", "<code>\n", "FINAL_VAR: x\n", "d = {\nFINAL: 1,\n}\n", "</think>\n", "</s>",
+    "<thinking> <think></think> ", "~~~~\n</think>\n~~~x\n", "x = 1\n", '<parameter name="code">', "<quote>", "</quote>", "<quotes>", "QUOTES:\n", "FINAL:\n```\n", "Output:\n```\nx\n```\n",
     "FINAL: 1\n```\nctx.find()\n```\n", "- a\n", "not ", "no answer ", ")*", "1. ```py\n",
 ]  # fmt: skip
 
@@ -478,7 +583,7 @@ QUOTES = ("It was built in 1889.", "Its height is\n330 m")
         "330 m\n<quotes>\n<quote>It was built in 1889.</quote>\n<quote>Its height is\n330 m</quote>\n</quotes>",
         "<think>hm <quotes><quote>no</quote></quotes></think>Answer: 330 m\n\n<quotes><quote>It was built in 1889.</quote><quote>Its height is\n330 m</quote>",
         "**Answer:** 330 m\n<QUOTES>\n<quote>It was built in 1889.</quote>\n<quote>Its height is\n330 m\n</QUOTES>",
-        "FINAL: 330 m\n\nQUOTES:\n- \"It was built in 1889.\"\n- “Its height is\n330 m”",
+        'FINAL: 330 m\n\nQUOTES:\n- "It was built in 1889."\n- “Its height is\n330 m”',
         "FINAL(330 m)\n**Quotes:**\n1. It was built in 1889.\n2. Its height is\n330 m",
         '330 m\n\n```quotes\n["It was built in 1889.", "Its height is\\n330 m"]\n```',
         '330 m\n### Quotes\n```json\n["It was built in 1889.", "Its height is\\n330 m"]\n```',
@@ -494,7 +599,15 @@ def test_direct_answer_and_its_quotes(text):
     assert (direct.answer, direct.quotes, direct.abstained) == ("330 m", QUOTES, False)
 
 
-@pytest.mark.parametrize("text", ["An answer with\n\nseveral paragraphs.", "It says: quotes are fine", "x: 1\ny: 2", f"Run\n{fence(PRINT)}\nto see."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "An answer with\n\nseveral paragraphs.",
+        "It says: quotes are fine",
+        "x: 1\ny: 2",
+        f"Run\n{fence(PRINT)}\nto see.",
+    ],
+)
 def test_direct_answer_without_quotes_is_left_alone(text):
     assert parse_direct(text).answer == text
     assert parse_direct(text).quotes == ()
@@ -506,7 +619,16 @@ def test_direct_answer_of_nothing():
     assert parse_direct("42\n<quotes>\n<quote></quote>\nnone\n</quotes>").quotes == ()
 
 
-@given(st.text(st.characters(whitelist_categories=("L", "Nd")), min_size=1), st.lists(st.text(st.characters(blacklist_characters="<>", blacklist_categories=("Cs",)), min_size=1).map(str.strip).filter(bool), min_size=1, unique=True))
+@given(
+    st.text(st.characters(whitelist_categories=("L", "Nd")), min_size=1),
+    st.lists(
+        st.text(st.characters(blacklist_characters="<>", blacklist_categories=("Cs",)), min_size=1)
+        .map(str.strip)
+        .filter(bool),
+        min_size=1,
+        unique=True,
+    ),
+)
 @settings(deadline=None)
 def test_quotes_come_back(answer, quotes):
     block = "\n".join(f"<quote>{quote}</quote>" for quote in quotes)
