@@ -36,7 +36,9 @@ _SIGKILL = 9
 _M_ARENA_MAX = -8
 
 
-def lock(*, memory_bytes: int | None, cpu_seconds: int, host_pid: int, audit: bool = True) -> dict[str, str]:
+def lock(
+    *, memory_bytes: int | None, cpu_seconds: int, host_pid: int, audit: bool = True, program: str | None = None
+) -> dict[str, str]:
     """Put on every layer that this system has.
 
     Args:
@@ -44,6 +46,7 @@ def lock(*, memory_bytes: int | None, cpu_seconds: int, host_pid: int, audit: bo
         cpu_seconds: Processor time after which the kernel ends it, as a last resort.
         host_pid: The process that it must not outlive.
         audit: Whether to put on the audit hook as well (for a Python process that stays one).
+        program: The one program that the process may become.
 
     Returns:
         The layers that are missing, each with the reason; empty where all are on.
@@ -51,7 +54,7 @@ def lock(*, memory_bytes: int | None, cpu_seconds: int, host_pid: int, audit: bo
     missing: dict[str, str] = {}
     _attempt(missing, "limits", set_limits, memory_bytes, cpu_seconds)
     if sys.platform == "linux":
-        _lock_linux(missing, host_pid)
+        _lock_linux(missing, host_pid, program)
     else:
         missing.update(dict.fromkeys(("no_new_privileges", "landlock", "seccomp"), f"{sys.platform} has none"))
     if audit:
@@ -68,7 +71,7 @@ def _attempt(missing: dict[str, str], layer: str, step: Any, *args: Any) -> None
         missing[layer] = str(error)
 
 
-def _lock_linux(missing: dict[str, str], host_pid: int) -> None:
+def _lock_linux(missing: dict[str, str], host_pid: int, program: str | None) -> None:
     import ctypes  # noqa: PLC0415 - Linux only, and shut by the audit hook afterwards
 
     from pyrlm.repl import isolation_landlock, isolation_seccomp  # noqa: PLC0415 - Linux only
@@ -76,8 +79,8 @@ def _lock_linux(missing: dict[str, str], host_pid: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     _attempt(missing, "no_new_privileges", _drop_privileges, libc, host_pid)
-    _attempt(missing, "landlock", isolation_landlock.restrict, libc, readable_folders())
-    _attempt(missing, "seccomp", isolation_seccomp.restrict, libc)
+    _attempt(missing, "landlock", isolation_landlock.restrict, libc, _ZONES if program else readable_folders(), program)
+    _attempt(missing, "seccomp", isolation_seccomp.restrict, libc, program is not None)
 
 
 def _drop_privileges(libc: Any, host_pid: int) -> None:

@@ -20,6 +20,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
+_EXECUTE = 1 << 0
 _READ_FILE = 1 << 2
 _READ_DIR = 1 << 3
 _HANDLED = (1 << 13) - 1  # ABI 1: execute, write, read, list, remove, make anything
@@ -32,8 +33,11 @@ _FOREIGN_PACKAGES = frozenset({"site-packages", "dist-packages"})  # not part of
 _LOADER_CACHE = "/etc/ld.so.cache"
 
 
-def restrict(libc: Any, folders: Iterable[str]) -> None:
-    """Restrict this process and all that it will start. Raises OSError where the kernel can't or may not."""
+def restrict(libc: Any, folders: Iterable[str], program: str | None = None) -> None:
+    """Restrict this process and all that it will start; `program` is the one that it may start or become.
+
+    Raises OSError where the kernel can't or may not.
+    """
     import ctypes  # noqa: PLC0415 - shut by the audit hook afterwards
 
     def call(number: int, *args: Any) -> int:
@@ -47,7 +51,7 @@ def restrict(libc: Any, folders: Iterable[str]) -> None:
     attributes = _ruleset(abi)
     rules = call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     try:
-        for path, access in _rules(folders):
+        for path, access in [*_rules(folders), *_program_rules(program)]:
             try:
                 file = os.open(path, os.O_PATH | os.O_CLOEXEC)
             except OSError:
@@ -91,6 +95,21 @@ def _rules(folders: Iterable[str]) -> Iterator[tuple[str, int]]:
     yield _LOADER_CACHE, _READ_FILE
     for folder in _library_folders():
         yield from _shared_libraries(folder)
+
+
+def _program_rules(program: str | None) -> Iterator[tuple[str, int]]:
+    """Yield the program and the loaders of shared libraries, which the kernel starts for it."""
+    if program is None:
+        return
+    yield program, _EXECUTE | _READ_FILE
+    for folder in {*_library_folders(), "/lib", "/lib64"}:
+        try:
+            names = os.listdir(folder)  # noqa: PTH208 - see isolation
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith(("ld-linux", "ld-musl", "ld64", "ld-2")):
+                yield f"{folder}/{name}", _EXECUTE | _READ_FILE
 
 
 def _library_folders() -> set[str]:

@@ -44,6 +44,11 @@ _AARCH64 = {
     "clone": 220, "mmap": 222, "mprotect": 226, "madvise": 233, "prlimit64": 261, "getrandom": 278, "membarrier": 283,
     "statx": 291, "rseq": 293, "clone3": 435, "faccessat2": 439, "epoll_pwait2": 441,
 }
+# What becoming another program takes, for a process that is locked before; Landlock says which one it may become.
+_TO_BECOME = {
+    "x86_64": {"execve": 59, "arch_prctl": 158, "set_tid_address": 218},
+    "aarch64": {"set_tid_address": 96, "execve": 221},
+}
 # fmt: on
 TABLES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 """By `os.uname().machine`: the audit architecture of the kernel, and the numbers of the calls by name."""
@@ -104,9 +109,15 @@ def _check(argument: int, rule: str, values: Sequence[int]) -> list[bytes]:
     return [_statement(_LOAD, low), *tests, _DENY]
 
 
-def program(machine: str) -> bytes:
-    """Return the filter for an architecture as BPF instructions of eight bytes. KeyError: there is no table for it."""
+def program(machine: str, becomes: bool = False) -> bytes:
+    """Return the filter for an architecture as BPF instructions of eight bytes. KeyError: there is no table for it.
+
+    Args:
+        machine: Name of the architecture.
+        becomes: Whether the process goes on to become another program.
+    """
     arch, table = TABLES[machine]
+    table = {**table, **(_TO_BECOME[machine] if becomes else {})}
     code = [_statement(_LOAD, _OFFSET_ARCH), _jump(_EQUAL, arch, 1, 0), _statement(_RETURN, _KILL_PROCESS)]
     code.append(_statement(_LOAD, _OFFSET_NUMBER))
     if machine == "x86_64":  # the x32 calls have numbers of their own
@@ -120,7 +131,7 @@ def program(machine: str) -> bytes:
     return b"".join([*code, _DENY])
 
 
-def restrict(libc: Any) -> None:
+def restrict(libc: Any, becomes: bool = False) -> None:
     """Put the filter on this thread (call it while there is one). Raises OSError where the kernel can't or may not."""
     import ctypes  # noqa: PLC0415 - shut by the audit hook afterwards
 
@@ -131,7 +142,7 @@ def restrict(libc: Any) -> None:
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
-    code = program(machine)
+    code = program(machine, becomes)
     buffer = ctypes.create_string_buffer(code, len(code))
     prepared = Program(len(code) // 8, ctypes.addressof(buffer))
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(prepared), 0, 0) != 0:

@@ -68,5 +68,103 @@ def _pyrlm_pull(it):
             return out
         out.append(x)
 """,
+    "_pyrlm_brief": r"""
+def _pyrlm_brief(x, limit):
+    # a repr of bounded cost: long strings and containers are cut before they are shown
+    if isinstance(x, (str, bytes)) and len(x) > limit:
+        return repr(x[:limit]) + '… (' + str(len(x)) + ' characters)'
+    if type(x).__name__ in ('list', 'tuple', 'dict', 'set', 'Counter', 'defaultdict', 'frozenset', 'deque'):
+        n = len(x)
+        room = limit // 3 + 3
+        if n > room:
+            out = []
+            for v in x:
+                out.append(v)
+                if len(out) >= room:
+                    break
+            if isinstance(x, dict):
+                out = {k: x[k] for k in out}
+            return _pyrlm_brief(out, limit)[:limit] + '… (' + str(n) + ' items)'
+        size = 0
+        for v in x.values() if isinstance(x, dict) else x:
+            if isinstance(v, (str, bytes)) and len(v) > limit:
+                if isinstance(x, dict):
+                    return repr({k: w[:limit] if isinstance(w, (str, bytes)) else w for k, w in x.items()})
+                return repr([w[:limit] if isinstance(w, (str, bytes)) else w for w in x])
+    return repr(x)
+""",
+    "_pyrlm_show": """
+def _pyrlm_show(x):
+    if x is not None and x is not _pyrlm_deleted:
+        print(_pyrlm_brief(x, _pyrlm_limit))
+""",
+    "_pyrlm_limit": "_pyrlm_limit = 8000\n",
+    "_pyrlm_variables": """
+def _pyrlm_variables(pairs):
+    out = []
+    for name, value in _pyrlm_names(pairs).items():
+        kind = type(value).__name__
+        if kind == 'module' or name.startswith('_'):
+            continue
+        if kind.startswith('_pyrlm_'):
+            kind = kind[7:]
+        try:
+            shown = _pyrlm_brief(value, 150)
+        except Exception as e:
+            shown = '<repr failed: ' + type(e).__name__ + '>'
+        if '_pyrlm_mod_' not in shown:
+            out.append((name, kind, shown[:200]))
+    return out
+""",
+    "_pyrlm_show_vars": """
+def _pyrlm_show_vars(pairs):
+    return {name: kind + ': ' + shown for name, kind, shown in _pyrlm_variables(pairs)}
+""",
+    "_pyrlm_final_var": """
+def _pyrlm_final_var(name, pairs):
+    if not isinstance(name, str):
+        raise TypeError("FINAL_VAR takes a variable's name as a string, not " + type(name).__name__ + '; FINAL(x) takes a value')
+    found = _pyrlm_names(pairs)
+    if name not in found:
+        listed = ', '.join(list(found)[:40])
+        raise NameError('FINAL_VAR: there is no variable ' + repr(name[:100]) + '. ' + ('There are: ' + listed if listed else 'No variables have been set so far.'))
+    FINAL_VAR(name, _pyrlm_export(found[name]))
+""",
+    "_pyrlm_get": """
+def _pyrlm_get(pairs):
+    for name, value in _pyrlm_names(pairs).items():
+        bad = _pyrlm_crosses(value, 'value', 0)
+        return ('error', bad) if bad else ('value', value)
+    return ()
+""",
+    "_pyrlm_export": """
+def _pyrlm_crosses(x, place, depth):
+    kind = type(x).__name__
+    if kind in ('NoneType', 'bool', 'int', 'float', 'str', 'bytes', 'date', 'datetime', 'time', 'timedelta', 'Decimal'):
+        return ''
+    if depth > 100:
+        return place + ': nested deeper than 100 levels, or contains itself'
+    if kind in ('list', 'tuple', 'set', 'frozenset', 'deque') or isinstance(x, tuple):
+        i = 0
+        for v in x:
+            if type(v) is not str:
+                bad = _pyrlm_crosses(v, place + '[' + str(i) + ']', depth + 1)
+                if bad:
+                    return bad
+            i += 1
+        return ''
+    if kind in ('dict', 'Counter', 'defaultdict'):
+        for k, v in x.items():
+            bad = _pyrlm_crosses(k, 'key of ' + place, depth + 1) or _pyrlm_crosses(v, place + '[' + repr(k)[:40] + ']', depth + 1)
+            if bad:
+                return bad
+        return ''
+    return place + ': object of type ' + (kind[7:] if kind.startswith('_pyrlm_') else kind) + " can't cross"
+def _pyrlm_export(x):
+    bad = _pyrlm_crosses(x, 'value', 0)
+    if bad:
+        raise TypeError(bad)
+    return x
+""",
 }
 """Source text by the name that a piece defines; a piece may name others, which are loaded before it."""

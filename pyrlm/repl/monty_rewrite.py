@@ -34,14 +34,12 @@ class Rewritten:
         lines: For each line of `source`, the line of the original (both from 1); None where they are the same.
         pieces: Names of the prelude that it calls.
         known: What the session knows when it has run.
-        shows_value: Whether the last statement is an expression whose value is shown.
     """
 
     source: str
     lines: tuple[int, ...] | None
     pieces: tuple[str, ...]
     known: Known
-    shows_value: bool
 
 
 @cache
@@ -117,12 +115,13 @@ def prelude(names: tuple[str, ...], loaded: set[str]) -> str:
     return "\n".join(out)
 
 
-def rewrite(code: str, known: Known) -> Rewritten:
+def rewrite(code: str, known: Known, *, echo: bool = False) -> Rewritten:
     """Rewrite a program.
 
     Args:
         code: The model's code.
         known: What the session knows from earlier programs; not changed.
+        echo: Whether the value of a last expression is shown.
 
     Raises:
         SyntaxError: It is no Python.
@@ -131,11 +130,12 @@ def rewrite(code: str, known: Known) -> Rewritten:
     tree = ast.parse(code)
     after = known.copy()
     top = {name for name in bound_names(tree.body) if not name.startswith("_pyrlm_")}
+    top |= {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
     bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
     bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
     bound |= {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
     _foresee(tree, after, top, bound)
-    shows = bool(tree.body) and isinstance(tree.body[-1], ast.Expr)
+    last = tree.body[-1] if tree.body else None
     before = ast.dump(tree)
     causes = any(isinstance(n, ast.Attribute) and n.attr in {"__cause__", "__context__"} for n in ast.walk(tree))
     rewriter = Rewriter(after, bound, consumed(tree), top, causes=causes)
@@ -144,13 +144,19 @@ def rewrite(code: str, known: Known) -> Rewritten:
         for n in ast.walk(tree)
     ) or bool(known.fields)
     made = rewriter.visit(tree)
+    if echo and isinstance(last, ast.Expr) and made.body[-1] is last and not _is_print(last.value):
+        last.value = ast.copy_location(ast.Call(ast.Name("_pyrlm_show", ast.Load()), [last.value], []), last)
     after.names |= top
     if ast.dump(made) == before:
-        return Rewritten(source=code, lines=None, pieces=(), known=after, shows_value=shows)
+        return Rewritten(source=code, lines=None, pieces=(), known=after)
     source, lines = emit(made)
     return Rewritten(
-        source=source, lines=lines, pieces=tuple(dict.fromkeys(_HELPER.findall(source))), known=after, shows_value=shows
+        source=source, lines=lines, pieces=tuple(dict.fromkeys(_HELPER.findall(source))), known=after
     )
+
+
+def _is_print(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
 
 
 def _foresee(tree: ast.Module, known: Known, top: set[str], bound: set[str]) -> None:

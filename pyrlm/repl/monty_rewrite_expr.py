@@ -309,6 +309,21 @@ class Expressions(ast.NodeTransformer):
     def call_delattr(self, node: ast.Call) -> ast.expr:
         raise UnsupportedError("delattr(): not supported here; set the attribute to None instead", node)
 
+    def call_FINAL_VAR(self, node: ast.Call) -> ast.expr | None:  # noqa: N802 - named after what it rewrites
+        if len(node.args) != 1 or node.keywords:
+            return None
+        self.arguments(node)
+        return call("_pyrlm_final_var", node.args[0], self.all_names(node), like=node)
+
+    def call_SHOW_VARS(self, node: ast.Call) -> ast.expr:  # noqa: N802
+        return call("_pyrlm_show_vars", self.all_names(node), like=node)
+
+    def all_names(self, node: ast.Call) -> ast.expr:
+        """Return what reads every variable of the session."""
+        made = self._names(node, sorted((self.known.names | self.module_names()) - self.known.host))
+        assert isinstance(made, ast.Call)
+        return made.args[0]
+
     def call_memoryview(self, node: ast.Call) -> ast.expr:
         raise UnsupportedError("memoryview: not supported here; slices of bytes are", node)
 

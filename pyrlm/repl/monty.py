@@ -1,0 +1,405 @@
+"""The `monty` backend: pydantic-monty's interpreter of a Python subset, in a worker process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
+from pyrlm.repl import monty_errors, monty_text
+from pyrlm.repl.common import cut_middle
+from pyrlm.repl.drive import Answer, CodeClock, FunctionTable, HostCalls
+from pyrlm.repl.functions import context_functions
+from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude, rewrite
+from pyrlm.repl.monty_thread import FINISHED, MontyThread, TooManyCallsError, WorkerOptions
+from pyrlm.repl.monty_worker import Launcher
+from pyrlm.repl.protocol import Execution, Final, Setup, Variable
+from pyrlm.repl.wire import decode, encode
+from pyrlm.repl.worker_show import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["MontyRepl"]
+
+_HEAP = 128 << 20
+_GRACE = 1.5  # seconds beyond the limit, by the host's clock, after which a worker is killed
+_MAX_CODE = 500_000
+_MAX_CALLS_MORE = 50
+_SLOW_SAVE = 1.0
+_GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
+_ENDING = ("FINAL", "FINAL_VAR", "SHOW_VARS")
+_log = logging.getLogger("pyrlm")
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What belongs to one execution."""
+
+    calls: HostCalls
+    clock: CodeClock
+    output: Output = field(default_factory=Output)
+    final: Final | None = None
+
+
+class MontyRepl:
+    """Runs code in Monty, with a layer over what Monty lacks; implements `pyrlm.repl.protocol.Repl`.
+
+    The text is handed to the worker when code first names it, and only up to `monty_text.MAX_CHARS`; behind `ctx` it
+    stays in the host. After an execution that was stopped at a limit, variables are as they were before it.
+    """
+
+    name = "monty"
+    language_notes = (
+        "This Python is a subset: no async generators, except*, metaclasses, yield inside try, no files, network or "
+        "threads, no packages beyond common parts of the standard library; classes may inherit from your own classes and "
+        "exceptions only; positions in re are slow on texts over 1 MB: there use ctx.find."
+    )
+
+    def __init__(self) -> None:
+        self._setup = Setup()
+        self._table = FunctionTable({})
+        self._launcher: Launcher | None = None
+        self._thread: MontyThread | None = None
+        self._known = Known()
+        self._loaded: set[str] = set()
+        self._given: dict[str, Any] = {}
+        self._objects: dict[Any, str] = {}
+        self._text_loaded = False
+        self._last_output = ""
+        self._saved: tuple[bytes, Known, set[str], bool] | None = None
+        self._saving = True
+        self._one_at_a_time = asyncio.Lock()
+        self.layers: tuple[str, ...] = ()
+        self.missing: Mapping[str, str] = {}
+
+    async def start(self, setup: Setup) -> None:
+        """Start a worker. Raises `ReplUnavailableError` where that can't be done here."""
+        await self.close()
+        self._setup = setup
+        functions = {} if setup.context is None else context_functions(setup.context)
+        self._table = FunctionTable({**functions, **setup.functions})
+        try:
+            encode(dict(setup.variables), "variables")
+            self._launcher = Launcher(strict=setup.isolation == "strict")
+            self.layers, self.missing = self._launcher.layers, self._launcher.missing
+            options = WorkerOptions(
+                binary=self._launcher.path,
+                timeout=setup.timeout,
+                memory=self._memory(),
+                max_calls=setup.max_host_calls + _MAX_CALLS_MORE,
+            )
+            self._thread = MontyThread(options, asyncio.get_running_loop())
+            await self._thread.submit(self._thread.open)
+            await self._give()
+        except (WireError, ReplUnavailableError):
+            await self.close()
+            raise
+        except Exception as error:
+            await self.close()
+            raise ReplUnavailableError(f"Monty could not be started: {type(error).__name__}: {error}") from error
+        except BaseException:
+            await self.close()
+            raise
+
+    def _memory(self) -> int:
+        asked = self._setup.memory_bytes
+        text = 0 if self._setup.context is None else monty_text.size(self._setup.context)
+        return 2 * text + (_HEAP if asked == Setup().memory_bytes else asked)
+
+    async def _give(self) -> None:
+        """Hand over what code finds there: functions, objects, modules, variables."""
+        names = [*self._table.names, *_ENDING]
+        given: dict[str, Any] = {name: _placeholder(name) for name in names if "." not in name}
+        for owner in dict.fromkeys(name.split(".")[0] for name in names if "." in name):
+            wrapper = monty_text.host_object([n.split(".", 1)[1] for n in names if n.startswith(owner + ".")])
+            given[owner] = wrapper
+            self._objects[wrapper.id] = owner
+        self._given = given
+        self._known = Known(host=frozenset(given), modules={m: m for m in _GIVEN_MODULES})
+        thread = self._running()
+        source = f"import {', '.join(_GIVEN_MODULES)}"
+        await thread.submit(lambda: thread.plain(source, {**given, **self._setup.variables}))
+        await thread.submit(self._save)
+
+    async def run(self, code: str) -> Execution:
+        """Run `code`. Raises `ReplCrashedError` where the worker died."""
+        async with self._one_at_a_time:
+            thread = self._running()
+            try:
+                made = self._prepared(code)
+                inputs = await thread.submit(lambda: self._equip(thread, code, made))
+            except (SyntaxError, UnsupportedError, RecursionError, MemoryError, ValueError) as error:
+                return _refused(code, error)
+            clock = CodeClock()
+            turn = _Turn(HostCalls(self._table, max_calls=self._setup.max_host_calls, clock=clock), clock)
+            watch = asyncio.create_task(self._watch(thread, clock))
+            try:
+                return await self._run(thread, code, made, inputs, turn)
+            except asyncio.CancelledError:
+                await self.close()
+                raise
+            finally:
+                watch.cancel()
+
+    def _prepared(self, code: str) -> Rewritten:
+        if len(code) > _MAX_CODE:
+            raise ValueError(f"the code has {len(code):,} characters; at most {_MAX_CODE:,} are run at once")
+        made = rewrite(code, self._known, echo=True)
+        monty_text.check(self._setup.context, code, made.known)
+        return made
+
+    async def _run(
+        self, thread: MontyThread, code: str, made: Rewritten, inputs: Mapping[str, Any], turn: _Turn
+    ) -> Execution:
+        from pydantic_monty import MontyCrashedError, MontyError  # noqa: PLC0415 - see MontyThread.open
+
+        error: tuple[str, str] | None = None
+        try:
+            write, ask = (lambda _, text: _write(turn.output, text)), self._asker(turn)
+            await thread.submit(lambda: thread.drive(made.source, inputs, write, ask, self._objects))
+        except MontyCrashedError as failure:
+            turn.clock.stop()
+            await self._crashed(turn, failure)
+            error = await self._restored("TimeoutError", self._time_over(code))
+        except MontyError as failure:
+            turn.clock.stop()
+            self._known = made.known
+            error = monty_errors.describe(failure, code, made.lines)
+            error = await self._after_error(code, error, failure, turn)
+        except TooManyCallsError as failure:
+            turn.clock.stop()
+            error = await self._restored("RuntimeError", f"RuntimeError: {failure}")
+        else:
+            self._known = made.known
+        turn.clock.stop()
+        if turn.final is not None:
+            error = None
+        if thread is self._thread:
+            thread.submit(self._save)
+        return self._execution(turn, error)
+
+    def _equip(self, thread: MontyThread, code: str, made: Rewritten) -> Mapping[str, Any]:
+        """Run on the thread: hand over what the code names and calls; return what is bound anew for it."""
+        inputs = self._inputs(code)
+        text = monty_text.wanted(self._setup.context, code, self._known)
+        if text:
+            if not self._text_loaded:
+                monty_text.hand_over(self._setup.context, thread.plain)
+                self._text_loaded = True
+            thread.plain(monty_text.RESTORE)
+        loaded = set(self._loaded)
+        source = prelude(made.pieces, loaded)
+        if source:
+            thread.plain(source)
+            self._loaded = loaded
+        return inputs
+
+    def _inputs(self, code: str) -> dict[str, Any]:
+        inputs = dict(self._given)
+        for name, value in self._setup.variables.items():
+            if name in self._known.names:
+                inputs[name] = value
+        if "last_output" in code:
+            inputs["last_output"] = self._last_output
+        return inputs
+
+    def _asker(self, turn: _Turn) -> Any:
+        async def ask(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+            if name in {"FINAL", "FINAL_VAR"}:
+                return _finish(turn, name, args, kwargs)
+            if turn.final is not None:
+                return FINISHED
+            try:
+                args = tuple(_plain(value, f"argument {number + 1}") for number, value in enumerate(args))
+                kwargs = {key: _plain(value, f"argument {key}") for key, value in kwargs.items()}
+            except WireError as error:
+                return Answer(error_type="TypeError", error=f"{name}: {error}")
+            answer = await turn.calls.answer(name, args, kwargs)
+            try:
+                return Answer(
+                    value=_plain(answer.value, f"result of {name}"), error_type=answer.error_type, error=answer.error
+                )
+            except WireError as error:
+                return Answer(error_type="TypeError", error=str(error))
+
+        return ask
+
+    async def _watch(self, thread: MontyThread, clock: CodeClock) -> None:
+        """Kill a worker that is over its time by the host's clock: one that floods the host, or hangs."""
+        while (left := self._setup.timeout + _GRACE - clock.elapsed) > 0:
+            await asyncio.sleep(max(left, 0.05))
+        thread.kill()
+
+    async def _after_error(self, code: str, error: tuple[str, str], failure: Any, turn: _Turn) -> tuple[str, str]:
+        kind, text = error
+        raised = failure.display("type-msg")
+        if kind == "TimeoutError" and turn.clock.elapsed >= 0.8 * self._setup.timeout:
+            return await self._restored(kind, f"{text}\n{self._time_over(code)}")
+        if kind == "MemoryError" and "limit" in raised:
+            return await self._restored(kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces.")
+        return kind, text
+
+    def _time_over(self, code: str) -> str:
+        advice = "work on a part of the data, or put the work into fewer steps"
+        if re.search(r"\bre\.|regex|\.(?:search|match|findall|sub|finditer)\(", code):
+            advice = "a regular expression with a repeat inside a repeat, such as (a+)+, can run for hours: simplify it"
+        return f"TimeoutError: the code ran longer than its limit of {self._setup.timeout:g} s; {advice}."
+
+    async def _restored(self, kind: str, text: str) -> tuple[str, str]:
+        """Go back to the variables before this execution. Raises ReplCrashedError where that can't be done."""
+        thread, saved = self._running(), self._saved
+        if saved is None:
+            await self.close()
+            raise ReplCrashedError(f"{text} The variables are lost.")
+        state, self._known, loaded, self._text_loaded = saved
+        self._known, self._loaded = self._known.copy(), set(loaded)
+        try:
+            await thread.submit(lambda: thread.load(state))
+        except Exception as error:
+            await self.close()
+            raise ReplCrashedError(f"{text} The variables are lost ({type(error).__name__}).") from error
+        return kind, f"{text}\nThe step was undone: variables are as they were before it."
+
+    async def _crashed(self, turn: _Turn, failure: Any) -> None:
+        """Raise for a worker that died by itself; return for one that was killed at its limit."""
+        if turn.clock.elapsed >= self._setup.timeout or failure.timed_out:
+            return
+        await self.close()
+        raise ReplCrashedError(f"Monty's worker process died ({failure}); the variables are lost.")
+
+    def _save(self) -> None:
+        """Run on the thread: keep the state, to go back to it when an execution has to be stopped."""
+        import time  # noqa: PLC0415
+
+        thread = self._thread
+        if thread is None or not self._saving:
+            return
+        began = time.monotonic()
+        try:
+            state = thread.save()
+        except Exception:  # noqa: BLE001 - a worker that was killed meanwhile; the next execution says so
+            return
+        self._saved = (state, self._known.copy(), set(self._loaded), self._text_loaded)
+        if time.monotonic() - began > _SLOW_SAVE:
+            self._saving, self._saved = False, None
+
+    def _execution(self, turn: _Turn, error: tuple[str, str] | None) -> Execution:
+        whole = turn.output.text()
+        self._last_output = whole
+        return Execution(
+            stdout=cut_middle(whole, self._setup.max_output_chars, "; last_output holds the whole"),
+            stdout_chars=turn.output.chars,
+            error=error[1] if error else None,
+            error_type=error[0] if error else None,
+            final=turn.final,
+            elapsed=turn.clock.elapsed,
+            waited=turn.clock.waited,
+            host_calls=turn.calls.count,
+        )
+
+    async def variables(self) -> tuple[Variable, ...]:
+        """List what code has defined, without the names that the REPL itself gave."""
+        listed = await self._ask("_pyrlm_variables", sorted(self._known.names - self._known.host))
+        return tuple(Variable(name=str(n), type=str(t), repr=str(r)[:200]) for n, t, r in listed)
+
+    async def get(self, name: str) -> Any:
+        """Return the value of a variable. Raises KeyError where there is none, `WireError` where it can't cross."""
+        if name.startswith("_") or not name.isidentifier():
+            raise KeyError(name)
+        found = await self._ask("_pyrlm_get", [name])
+        if not found:
+            raise KeyError(name)
+        if found[0] != "value":
+            raise WireError(f"{name}: {found[1]}")
+        return _plain(found[1], name)
+
+    async def _ask(self, helper: str, names: Sequence[str]) -> Any:
+        from pydantic_monty import MontyCrashedError, MontyError  # noqa: PLC0415
+
+        async with self._one_at_a_time:
+            thread = self._running()
+            pairs = ", ".join(f"({name!r}, lambda: {name})" for name in names)
+            loaded = set(self._loaded)
+            source = f"{prelude((helper,), loaded)}\n{helper}([{pairs}])"
+            try:
+                found = await thread.submit(lambda: thread.plain(source))
+            except MontyCrashedError as error:
+                await self.close()
+                raise ReplCrashedError(f"Monty's worker process died ({error}); the variables are lost.") from None
+            except MontyError as error:
+                raise WireError(f"the values could not be read: {error}") from None
+            self._loaded = loaded
+            return found
+
+    async def close(self) -> None:
+        """End worker, thread and whatever was started for them."""
+        thread, self._thread = self._thread, None
+        launcher, self._launcher = self._launcher, None
+        if thread is not None:
+            await asyncio.shield(thread.close())
+        if launcher is not None:
+            launcher.close()
+        self._saved, self._loaded, self._objects, self._text_loaded = None, set(), {}, False
+
+    def _running(self) -> MontyThread:
+        if self._thread is None:
+            raise ReplCrashedError(
+                "The REPL isn't running: start() has not been called, or it has crashed or was closed."
+            )
+        return self._thread
+
+
+def _placeholder(name: str) -> Any:
+    """Make what stands for a host function: only its name crosses."""
+
+    def call() -> None:
+        return None
+
+    call.__name__ = name
+    return call
+
+
+def _write(output: Output, text: str) -> None:
+    output.write(text)
+
+
+def _plain(value: Any, place: str) -> Any:
+    return decode(encode(value, place))
+
+
+def _finish(turn: _Turn, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+    """Take the answer; the first one counts."""
+    given = dict(zip(("value", "quotes") if name == "FINAL" else ("name", "value"), args, strict=False)) | kwargs
+    if "value" not in given or len(args) > 2:  # noqa: PLR2004 - value and quotes
+        return Answer(error_type="TypeError", error=f"{name} takes a value and, as quotes=[…], passages of the text")
+    quotes = given.get("quotes") or ()
+    quotes = [quotes] if isinstance(quotes, str) else quotes
+    if not isinstance(quotes, (list, tuple)) or not all(isinstance(quote, str) for quote in quotes):
+        return Answer(
+            error_type="TypeError", error="FINAL: quotes must be strings, word for word as they stand in the text"
+        )
+    try:
+        value = _plain(given["value"], "the answer")
+    except WireError as error:
+        return Answer(error_type="TypeError", error=str(error))
+    if turn.final is None:
+        turn.final = Final(value=value, quotes=tuple(quotes), name=given.get("name") if name == "FINAL_VAR" else None)
+    return FINISHED
+
+
+def _refused(code: str, error: BaseException) -> Execution:
+    """Describe code that was not run at all."""
+    line = error.lineno if isinstance(error, SyntaxError) else getattr(error, "line", None)
+    lines = code.splitlines()
+    where = ""
+    if isinstance(line, int) and 1 <= line <= len(lines):
+        where = f"Traceback (most recent call last):\n  line {line}: {lines[line - 1].strip()[:200]}\n"
+    kind = "NotImplementedError" if isinstance(error, UnsupportedError) else type(error).__name__
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, (RecursionError, MemoryError)):
+        message = "the code is nested too deeply"
+    return Execution(error=f"{where}{kind}: {message}", error_type=kind)

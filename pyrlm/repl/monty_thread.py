@@ -1,0 +1,239 @@
+"""One Monty worker process and the thread that drives it: the interpreter's client is synchronous.
+
+`AsyncMonty` aborted the host's interpreter at exit in one run of five, so the synchronous session is driven here, on a
+thread of its own (many waiting runs would fill the default executor). What the code asks of the host is answered on the
+event loop while the thread waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import signal
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.repl.drive import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from concurrent.futures import Future
+
+    from pydantic_monty import MontySession
+
+__all__ = ["FINISHED", "MontyThread", "TooManyCallsError", "WorkerOptions"]
+
+FINISHED = Answer()
+"""The answer to a call that ends the code: raised there as SystemExit, which ``except Exception`` lets pass."""
+_HANG = 1.0  # seconds beyond the limit after which a worker that checks no clock is killed
+_SPARE_LOOKUPS = 1_000
+
+
+class TooManyCallsError(Exception):
+    """The code went on calling the host after the errors that told it to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker is started.
+
+    Attributes:
+        binary: Path of what is run; never looked up.
+        timeout: Seconds of the code's own time for one execution.
+        memory: Bytes of the interpreter's heap.
+        max_calls: Host calls and look-ups of unknown names of one execution, after which it is stopped.
+    """
+
+    binary: str
+    timeout: float
+    memory: int
+    max_calls: int
+
+
+class MontyThread:
+    """A worker process in a pool of one, a session in it, and the thread that talks to it.
+
+    Args:
+        options: How the worker is started.
+        loop: Where host calls are answered.
+    """
+
+    def __init__(self, options: WorkerOptions, loop: asyncio.AbstractEventLoop) -> None:
+        self._options = options
+        self._loop = loop
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="pyrlm-monty", daemon=True)
+        self._stack = contextlib.ExitStack()
+        self._pool: Any = None
+        self._session: MontySession | None = None
+        self._held = contextlib.ExitStack()
+        self._waiting: Future[Answer] | None = None
+        self._ended = False
+        self.pid: int | None = None
+        self._thread.start()
+
+    def submit(self, job: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Run `job` on the thread, after those before it."""
+        done: asyncio.Future[Any] = self._loop.create_future()
+        self._jobs.put((job, done))
+        return done
+
+    def _work(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            job, done = entry
+            try:
+                result, error = job(), None
+            except BaseException as caught:  # noqa: BLE001 - handed to whoever waits for the job
+                result, error = None, caught
+            with contextlib.suppress(RuntimeError):  # the loop may be closed already
+                self._loop.call_soon_threadsafe(_settle, done, result, error)
+        for stack in (self._held, self._stack):
+            with contextlib.suppress(Exception):  # of a killed worker
+                stack.close()
+
+    # on the thread
+
+    def open(self) -> None:
+        """Start the pool and a session in it."""
+        from pydantic_monty import Monty  # noqa: PLC0415 - takes 60 ms, and only this backend needs it
+
+        self._pool = self._stack.enter_context(
+            Monty(
+                binary_path=self._options.binary,
+                min_processes=1,
+                max_processes=1,
+                checkout_timeout=30.0,
+                feed_duration_limit_grace=_HANG,
+            )
+        )
+        self.checkout()
+
+    def checkout(self) -> None:
+        """Take a new session in the place of the one before."""
+        with contextlib.suppress(Exception):  # of a worker that has died
+            self._held.close()
+        session: MontySession = self._held.enter_context(
+            self._pool.checkout(
+                limits={
+                    "max_feed_duration_secs": self._options.timeout,
+                    "max_memory": self._options.memory,
+                    "max_suspensions": 1 << 40,  # counted for each execution here
+                    "max_total_sleep_secs": 0.0,
+                },
+                os_policy={"sleep": "zero", "timezone": "utc"},
+                assert_message_annotations=False,
+            )
+        )
+        self._session = session
+        self.pid = session.worker_pid
+
+    @property
+    def session(self) -> MontySession:
+        """The session that runs now."""
+        assert self._session is not None
+        return self._session
+
+    def plain(self, source: str, inputs: Mapping[str, Any] | None = None) -> Any:
+        """Run source of our own, which calls nothing of the host, and return its value."""
+        return self.session.feed_run(source, inputs=dict(inputs or {}), print_callback=_ignore)
+
+    def drive(
+        self,
+        source: str,
+        inputs: Mapping[str, Any],
+        write: Callable[[str, str], None],
+        ask: Callable[[str, tuple[Any, ...], dict[str, Any]], Awaitable[Answer]],
+        objects: Mapping[Any, str],
+    ) -> None:
+        """Run the model's source; its calls are answered on the loop.
+
+        Args:
+            source: What to run.
+            inputs: Names given to it.
+            write: Takes what it prints.
+            ask: Answers a call.
+            objects: Names of host objects by their ids.
+
+        Raises:
+            TooManyCallsError: It made more calls than `WorkerOptions.max_calls`.
+        """
+        from pydantic_monty import FunctionSnapshot, MontyComplete, NameLookupSnapshot  # noqa: PLC0415
+
+        step: Any = self.session.feed_start(source, inputs=dict(inputs), print_callback=write)
+        calls = lookups = 0
+        while not isinstance(step, MontyComplete):
+            if isinstance(step, NameLookupSnapshot):
+                lookups += 1
+                step = step.resume()
+            elif isinstance(step, FunctionSnapshot) and step.is_os_function:
+                lookups += 1
+                step = step.resume_not_handled()
+            elif isinstance(step, FunctionSnapshot):
+                calls += 1
+                step = self._answered(step, ask, objects)
+            else:
+                raise TooManyCallsError("the code waits for something that never comes")
+            if calls > self._options.max_calls or lookups > self._options.max_calls + _SPARE_LOOKUPS:
+                raise TooManyCallsError("the code went on calling the host after it was told to stop")
+
+    def _answered(self, step: Any, ask: Any, objects: Mapping[Any, str]) -> Any:
+        name = step.function_name
+        if step.object_id is not None:
+            name = f"{objects.get(step.object_id, 'object')}.{name}"
+        self._waiting = asyncio.run_coroutine_threadsafe(ask(name, step.args, step.kwargs), self._loop)
+        answer = self._waiting.result()
+        self._waiting = None
+        if answer is FINISHED:
+            return step.resume({"exception": SystemExit("the answer was given")})
+        error = answer.exception
+        if error is None:
+            return step.resume({"return_value": answer.value})
+        try:
+            return step.resume({"exception": error})
+        except TypeError:  # an exception that Monty has not
+            return step.resume({"exception": RuntimeError(f"{answer.error_type}: {answer.error}")})
+
+    def save(self) -> bytes:
+        """Return the session's state, to be loaded into another one."""
+        return self.session.dump()
+
+    def load(self, state: bytes) -> None:
+        """Take a new session with the state of an earlier one."""
+        self.checkout()
+        self.session.load_session(state)
+
+    # from the loop
+
+    def kill(self) -> None:
+        """Kill the worker, whatever it is doing."""
+        if self.pid is not None and not self._ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def close(self) -> None:
+        """Kill the worker and wait until process and thread have ended."""
+        if self._ended:
+            return
+        self.kill()
+        self._ended = True
+        self._jobs.put(None)
+        while self._thread.is_alive():  # noqa: ASYNC110 - a thread has no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def _ignore(_stream: str, _text: str) -> None:
+    return None
+
+
+def _settle(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
