@@ -163,7 +163,7 @@ def _documents(path: str, held: list[bytearray], report: ReadReport) -> Iterator
         text, note = decode(data)
         kind = "text"
     del data
-    if not text.strip():
+    if not text or text.isspace():
         raise UnreadableError("empty")
     if note:
         notes.append(note)

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import subprocess
 import sys
 import threading
 import tracemalloc
@@ -83,7 +84,15 @@ def test_each_file_is_read_once_and_loops_of_links_end(tmp_path):
     ]
 
 
-def test_folders_deeper_than_the_recursion_limit(tmp_path):
+@pytest.fixture
+def deep_path(tmp_path):
+    """A folder that is emptied here: pytest's own clean-up is recursive and would fail on very deep ones."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", str(tmp_path)], check=True)
+
+
+def test_folders_deeper_than_the_recursion_limit(deep_path):
+    tmp_path = deep_path
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(1500):
         os.mkdir("d", dir_fd=here)
