@@ -30,7 +30,7 @@ _TOKEN = re.compile(
 )
 _BARE_FENCE = re.compile(r"^[ \t>]*+(?P<mark>`{3,}+|~{3,}+)[ \t\r]*+$", re.MULTILINE)
 _BODY = re.compile(r"[^\n\\]|\\(?!\n)")
-_LARGEST = 2_000_000
+_LARGEST = 500_000
 """Characters beyond which text is not given to the parser: no model writes that much code in one reply."""
 
 HOST_NAMES = frozenset(

@@ -74,6 +74,10 @@ def test_quotes_too_short_to_count_are_neither(quote):
     assert one(quote) == ((), ())
 
 
+def test_words_that_are_one_in_the_text_are_not_two():
+    assert one("the very extraordinary", "and theveryextraordinary and very  extraordinary")[1]
+
+
 def test_dots_inside_a_quote_leave_something_out():
     citations, missing = one("The tower was built … 330 metres tall, and [...] every seven years.")
     assert [citation.text for citation in citations] == [

@@ -132,6 +132,12 @@ def test_a_line_read_once_does_not_count_for_all_its_copies():
     assert share(text, "1: yes, it is positive") == pytest.approx(0.1, abs=0.02)
 
 
+def test_a_line_read_within_a_passage_does_not_count_for_its_copies_elsewhere():
+    line = "\nyes, it is positive\n"
+    text = TEXT[:3000] + line + TEXT[3000:6000] + "\x01" + line + "\x02" + TEXT[6000:9000]
+    assert share(text, text[2000:4000]) == 2000 / len(text)
+
+
 def test_a_word_or_a_short_piece_of_a_line_does_not_count():
     line = TEXT.split("\n")[3]
     assert share(TEXT, line[:30], line[5:40], "alpha") == 0

@@ -568,8 +568,8 @@ def test_work_is_linear_in_the_length_of_the_reply(unit):
         parse_direct(text)
         return time.process_time() - start
 
-    small = max(cost(LONG // 40), 0.02)
-    assert cost(LONG // 4) < 45 * small
+    small = max(cost(LONG // 100), 0.02)
+    assert cost(LONG // 10) < 45 * small
 
 
 # --- direct answers ---------------------------------------------------------------------------------------------------
