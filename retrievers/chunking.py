@@ -23,8 +23,9 @@ __all__ = ["Chunker", "PassageSplitter", "estimate_tokens", "first_heading"]
 BYTES_A_TOKEN: Final = 4
 """Of UTF-8, for the current tokenizers: English 4.2, Chinese 3-4 (a character), Russian 4-5, code 3-4."""
 
-_FENCE = r"(?P<fence>^[ ]{0,3}(?P<mark>`{3,}|~{3,})[\s\S]*?(?:^[ ]{0,3}(?P=mark)[ \t]*$|\Z))"
-_BREAK: Final = re.compile(rf"{_FENCE}|(?P<blank>\n[ \t\r\f]*\n\s*)|(?P<atx>\n(?=\#{{1,6}}[ ]))", re.MULTILINE)
+# Begins with a newline, so that the regular expression engine looks for that and tries nothing elsewhere.
+_BREAK: Final = re.compile(r"\n(?:[ \t\r\f]*\n\s*|(?=[ ]{0,3}(?:```|~~~))|(?P<atx>(?=\#{1,6}[ ])))")
+_FENCED: Final = re.compile(r"[ ]{0,3}(?P<mark>`{3,}|~{3,})[\s\S]*?(?:\n[ ]{0,3}(?P=mark)[`~]*[ \t]*(?:\n\s*|\Z)|\Z)")
 _ATX: Final = re.compile(r"(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*(?:\n|\Z)")
 _UNDERLINED: Final = re.compile(r"(\S.{0,119})\n([=~^\"-])\2{2,}[ \t]*(?:\n|\Z)")
 _NUMBERED: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){0,5})\.?[ \t]+([A-Z].{0,79})\s*\Z")
@@ -183,19 +184,17 @@ def _last(pattern: re.Pattern[str], text: str, start: int, end: int) -> int | No
 def _blocks(text: str) -> Iterator[_Block]:
     """Contiguous blocks that cover `text`: paragraphs, fenced code; each with the blank lines behind it."""
     source_code = _SOURCE_CODE.search(text, 0, _LOOK_AT) is not None
-    start = 0
-    for match in _BREAK.finditer(text):
-        if match.lastgroup == "atx" and source_code:
+    start = at = 0
+    while start < len(text):
+        if at == start and (fenced := _FENCED.match(text, start)):
+            yield _Block(start, fenced.end(), 0, "")
+            start = at = fenced.end()
             continue
-        if match.group("fence") is not None:
-            if match.start() > start:
-                yield _block(text, start, match.start(), source_code)
-            yield _Block(match.start(), match.end(), 0, "")
-        elif match.end() > start:
-            yield _block(text, start, match.end(), source_code)
-        start = max(start, match.end())
-    if start < len(text):
-        yield _block(text, start, len(text), source_code)
+        found = _BREAK.search(text, at)
+        at = len(text) if found is None else found.end()
+        if found is None or found["atx"] is None or not source_code:
+            yield _block(text, start, at, source_code)
+            start = at
 
 
 def _block(text: str, start: int, end: int, source_code: bool) -> _Block:

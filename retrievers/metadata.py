@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -19,10 +19,10 @@ MAX_DEPTH = 20
 
 def value_type(value: object) -> FieldType | None:
     """The type of field that `value` makes; None where metadata can't hold it."""
-    if isinstance(value, bool):
-        return "boolean"
     if isinstance(value, str):
         return "keyword"
+    if isinstance(value, bool):
+        return "boolean"
     if isinstance(value, int):
         return "number" if -INTEGER_LIMIT <= value < INTEGER_LIMIT else None
     if isinstance(value, float):
@@ -37,26 +37,25 @@ def field_values(metadata: Mapping[str, Any]) -> dict[str, list[Value]]:
         RetrieverError: A value is of a type that metadata can't hold, or a name is no string; says which.
     """
     fields: dict[str, list[Value]] = {}
-    for name, value in _leaves(metadata, "", 0):
-        if value_type(value) is None:
-            raise RetrieverError(f"metadata field {name!r} holds {_named(value)}, which can't be stored or filtered")
-        fields.setdefault(name, []).append(value)
+    _collect(metadata, "", 0, fields)
     return fields
 
 
-def _leaves(value: Any, name: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if depth > MAX_DEPTH:
+def _collect(value: Any, name: str, depth: int, fields: dict[str, list[Value]]) -> None:
+    if value_type(value) is not None:
+        fields.setdefault(name, []).append(value)
+    elif depth > MAX_DEPTH:
         raise RetrieverError(f"metadata field {name[:100]!r} is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, Mapping):
+    elif isinstance(value, Mapping):
         for key, inner in value.items():
             if not isinstance(key, str) or not key:
                 raise RetrieverError(f"names of metadata fields are strings, got {key!r}")
-            yield from _leaves(inner, f"{name}.{key}" if name else key, depth + 1)
+            _collect(inner, f"{name}.{key}" if name else key, depth + 1, fields)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for inner in value:
-            yield from _leaves(inner, name, depth + 1)
+            _collect(inner, name, depth + 1, fields)
     elif value is not None:
-        yield name, value
+        raise RetrieverError(f"metadata field {name!r} holds {_named(value)}, which can't be stored or filtered")
 
 
 def _named(value: object) -> str:
@@ -65,6 +64,8 @@ def _named(value: object) -> str:
 
 def jsonable(value: Any) -> Any:
     """Metadata as JSON can hold it: dates as ISO 8601 strings, sets and tuples as lists."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     if isinstance(value, Mapping):
         return {key: jsonable(inner) for key, inner in value.items()}
     if isinstance(value, (set, frozenset)):

@@ -15,6 +15,9 @@ PREVIEW_CHARS: Final = 300
 _LEAD: Final = 0.2
 _WORD_START: Final = re.compile(r"\s\S")
 _WORD_CHARS: Final = 30
+_WORD: Final = re.compile(r"[^\W_]+")
+_MANY_WORDS: Final = 40
+_UNSPACED_FROM: Final = 0x2E80
 
 
 class Previewer:
@@ -27,21 +30,28 @@ class Previewer:
 
     def __init__(self, words: Iterable[str], chars: int = PREVIEW_CHARS) -> None:
         self._chars = chars
-        ordered = sorted(set(words), key=lambda word: (-len(word), word))
-        spelled = "|".join(map(re.escape, ordered))
-        # As in the analyzer, "_" parts words and characters of scripts without spaces stand alone.
-        self._pattern = (
-            re.compile(rf"(?<![^\W_])(?:{spelled})(?![^\W_])|(?:{_unspaced(ordered)})", re.IGNORECASE)
-            if ordered
-            else None
-        )
+        self._words = frozenset(words)
 
     def show(self, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
         """The best part of `text`, verbatim, and the spans in it that match a word of the query."""
-        spans = [match.span() for match in self._pattern.finditer(text)] if self._pattern else []
+        spans = self._matches(text)
         start, end = self._window(text, spans) if len(text) > self._chars else _stripped(text, 0, len(text))
         inside = ((first - start, last - start) for first, last in spans if first >= start and last <= end)
         return text[start:end], tuple(inside)
+
+    def _matches(self, text: str) -> list[tuple[int, int]]:
+        lowered = text.lower()
+        if len(lowered) != len(text):  # of a few letters, such as the Turkish capital i with a dot
+            lowered = "".join(char if len(char.lower()) != 1 else char.lower() for char in text)
+        if len(self._words) > _MANY_WORDS:
+            # A word between others; a search for each would read the text as often.
+            spans = [match.span() for match in _WORD.finditer(lowered) if match[0] in self._words]
+            words: Iterable[str] = (word for word in self._words if _is_unspaced(word))
+        else:
+            spans, words = [], self._words
+        for word in words:
+            spans += _places(lowered, word)
+        return sorted(spans)
 
     def _window(self, text: str, spans: list[tuple[int, int]]) -> tuple[int, int]:
         best, best_worth = 0, 0.0
@@ -72,8 +82,22 @@ class Previewer:
         return _stripped(text, start, end)
 
 
-def _unspaced(words: list[str]) -> str:
-    return "|".join(re.escape(word) for word in words if len(word) == 1 and ord(word) >= 0x2E80) or r"(?!)"  # noqa: PLR2004
+def _is_unspaced(word: str) -> bool:
+    return len(word) == 1 and ord(word) >= _UNSPACED_FROM
+
+
+def _places(lowered: str, word: str) -> list[tuple[int, int]]:
+    """Where `word` stands as the analyzer sees it: between characters that are neither letters nor digits."""
+    places = []
+    inside = _is_unspaced(word)
+    start = lowered.find(word)
+    while start >= 0:
+        end = start + len(word)
+        free = (start == 0 or not lowered[start - 1].isalnum()) and (end == len(lowered) or not lowered[end].isalnum())
+        if free or inside:
+            places.append((start, end))
+        start = lowered.find(word, end)
+    return places
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

@@ -116,7 +116,9 @@ class Snapshot:
 
     def payload(self, address: tantivy.DocAddress) -> dict[str, Any]:
         """What is stored of a passage."""
-        payload: dict[str, Any] = json.loads(self._searcher.doc(address).get_first("payload") or b"{}")
+        stored = self._searcher.doc(address)
+        payload: dict[str, Any] = json.loads((stored.get_first("payload") or b"{}").decode())
+        payload["text"] = (stored.get_first("body") or b"").decode()
         return payload
 
     def vector(self, address: tantivy.DocAddress) -> bytes | None:

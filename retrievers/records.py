@@ -2,7 +2,8 @@
 
 Fields: ``title`` and ``text`` are analysed and searched; ``doc`` is the document's id, ``version`` its id and content
 hash (on its first passage only); ``terms`` and ``numbers`` hold the metadata for filters; ``uid``, ``group`` and
-``start`` are numbers read in bulk (which passage, which document, where); ``payload`` and ``vector`` are stored bytes.
+``start`` are numbers read in bulk (which passage, which document, where); ``payload`` (JSON), ``body`` (the passage) and
+``vector`` are stored bytes.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ __all__ = [
 ANALYZER: Final = "pyrlm_text"
 MAX_ID_CHARS: Final = 512
 MAX_TERM_CHARS: Final = 1_000
+_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 HEAD: Final = "\x00head"
 """Term of the first passage of every document."""
 
@@ -69,7 +72,7 @@ def schema() -> tantivy.Schema:
     builder.add_unsigned_field("uid", indexed=True, fast=True)
     for name in ("group", "start"):
         builder.add_unsigned_field(name, fast=True)
-    for name in ("payload", "vector"):
+    for name in ("payload", "body", "vector"):
         builder.add_bytes_field(name, stored=True)
     return builder.build()
 
@@ -114,16 +117,18 @@ class Record:
 
     Attributes:
         document: The document.
-        metadata: Its metadata as JSON holds it.
+        shared: The end of what is stored with each passage, as JSON.
         version: Its id and a hash of all that is indexed.
+        group: A number that stands for its id.
         fields: Type of each metadata field that it has.
         terms: Terms for exact filters.
         numbers: Numbers and dates by the key that range filters use.
     """
 
     document: Document
-    metadata: dict[str, Any]
+    shared: str
     version: str
+    group: int
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     terms: tuple[str, ...] = ()
     numbers: Mapping[str, list[int]] = field(default_factory=dict)
@@ -137,30 +142,35 @@ def prepare(document: object, known: Mapping[str, FieldType]) -> Record:
     """
     if not isinstance(document, Document):
         raise RetrieverError(f"expected a Document, got {type(document).__name__}")
-    for name, text in (("doc_id", document.doc_id), ("content", document.content), ("title", document.title)):
-        _check_text(name, text)
+    doc_id = _checked("doc_id", document.doc_id)
+    content = _checked("content", document.content)
+    title = _checked("title", document.title)
     if not 0 < len(document.doc_id) <= MAX_ID_CHARS:
         raise RetrieverError(f"doc_id has 1 to {MAX_ID_CHARS} characters, got {len(document.doc_id)}")
     if not document.content.strip():
         raise RetrieverError("the document has no text")
-    values = field_values({**document.metadata, "doc_id": document.doc_id})
-    fields: dict[str, FieldType] = {}
-    terms: list[str] = []
+    fields: dict[str, FieldType] = {"doc_id": "keyword"}
+    terms: list[str] = [exists_term("doc_id"), keyword_term("doc_id", document.doc_id)]
     numbers: dict[str, list[int]] = {}
-    for name, items in values.items():
-        fields[name] = kind = _field_type(name, items, known)
-        _add_facts(name, kind, items, terms, numbers)
-    metadata = jsonable(document.metadata)
-    body = json.dumps([document.title, metadata, document.content], ensure_ascii=False, sort_keys=True)
-    version = f"{document.doc_id}\x00{blake2b(body.encode(), digest_size=16).hexdigest()}"
-    return Record(document, metadata, version, fields, tuple(dict.fromkeys(terms)), numbers)
+    for name, items in field_values(document.metadata).items():
+        if name != "doc_id":
+            fields[name] = kind = _field_type(name, items, known)
+            _add_facts(name, kind, items, terms, numbers)
+    metadata = _json(jsonable(document.metadata))
+    digest = blake2b(content, digest_size=16)
+    for part in (title, metadata.encode()):
+        digest.update(b"%d " % len(part))
+        digest.update(part)
+    shared = f',"id":{_json(document.doc_id)},"chars":{len(document.content)},"title":{_json(document.title)},"meta":{metadata}}}'
+    version = f"{document.doc_id}\x00{digest.hexdigest()}"
+    return Record(document, shared, version, _hash(doc_id), fields, tuple(dict.fromkeys(terms)), numbers)
 
 
-def _check_text(name: str, text: object) -> None:
+def _checked(name: str, text: object) -> bytes:
     if not isinstance(text, str):
         raise RetrieverError(f"{name} must be a string, got {type(text).__name__}")
     try:
-        text.encode()
+        return text.encode()
     except UnicodeEncodeError as error:
         raise RetrieverError(
             f"{name} holds half a surrogate pair at {error.start}; decode files with errors='replace'"
@@ -174,7 +184,7 @@ def _field_type(name: str, values: Sequence[Value], known: Mapping[str, FieldTyp
     for value in values:
         found = value_type(value)
         if isinstance(value, str):
-            _check_text(f"metadata field {name!r}", value)
+            _checked(f"metadata field {name!r}", value)
         compatible = found == wanted or (wanted == "keyword" and found == "date")
         if not compatible and not (wanted == "date" and isinstance(value, str) and parse_date(value)):
             raise RetrieverError(
@@ -230,17 +240,7 @@ def tantivy_document(record: Record, number: int, passage: Passage, vector: byte
     import tantivy  # noqa: PLC0415
 
     document = record.document
-    payload = {
-        "id": document.doc_id,
-        "start": passage.start,
-        "end": passage.end,
-        "line": passage.line,
-        "chars": len(document.content),
-        "heading": passage.heading,
-        "title": document.title,
-        "meta": record.metadata,
-        "text": passage.text,
-    }
+    place = f'{{"start":{passage.start},"end":{passage.end},"line":{passage.line},"heading":{_json(passage.heading)}'
     row = tantivy.Document()
     row.add_text("text", searchable(passage.text))
     if document.title:
@@ -253,14 +253,15 @@ def tantivy_document(record: Record, number: int, passage: Passage, vector: byte
         row.add_text("terms", HEAD)
     if record.numbers:
         row.add_json("numbers", record.numbers)
-    row.add_unsigned("uid", _hash(f"{number}\x00{record.version}"))
-    row.add_unsigned("group", _hash(document.doc_id))
+    row.add_unsigned("uid", _hash(f"{number}\x00{record.version}".encode()))
+    row.add_unsigned("group", record.group)
     row.add_unsigned("start", passage.start)
-    row.add_bytes("payload", json.dumps(payload, ensure_ascii=False).encode())
+    row.add_bytes("payload", f"{place}{record.shared}".encode())
+    row.add_bytes("body", passage.text.encode())
     if vector is not None:
         row.add_bytes("vector", vector)
     return row
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+def _hash(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest())
