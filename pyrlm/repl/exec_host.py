@@ -11,6 +11,7 @@ from pyrlm.repl.common import cut_middle
 from pyrlm.repl.drive import FunctionTable
 from pyrlm.repl.exec_spawn import spawn
 from pyrlm.repl.exec_turn import Turn
+from pyrlm.repl.functions import context_functions
 from pyrlm.repl.isolation import LAYERS
 from pyrlm.repl.protocol import Execution, Final, Setup, Variable
 from pyrlm.repl.wire import decode, encode, pack
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyrlm.repl.exec_pool import ReplPool
     from pyrlm.repl.exec_process import WorkerProcess
+    from pyrlm.repl.protocol import HostFunction
 
 __all__ = ["ExecRepl"]
 
@@ -68,7 +70,7 @@ class ExecRepl:
         """
         await self.close()
         self._setup = setup
-        self._table = FunctionTable(setup.functions)
+        self._table = FunctionTable(_functions(setup))
         first = pack(_setup_message(setup, self._table))
         try:
             self._process = await (self._pool.take() if self._pool else spawn(self._python, self._hash_seed))
@@ -81,12 +83,12 @@ class ExecRepl:
         process = self._running()
         process.attach(self._on_frame, self._on_end)
         context = self._setup.context
-        texts, separator = (context.texts, context.separator) if context is not None else ((), "")
+        limit = _START_SECONDS
         if context is None:
             process.send(first)
         else:
-            self._sending = asyncio.ensure_future(asyncio.to_thread(process.send_text, first, texts, separator))
-        limit = _START_SECONDS + sum(map(len, texts)) / 1e6
+            limit += context.len_chars / 1e6
+            self._sending = asyncio.ensure_future(asyncio.to_thread(process.send_text, first, context.encode_pieces()))
         try:
             answer = await self._exchange(None, Turn(process, self._table, expects=("ready", "failed"), limit=limit))
         except ReplCrashedError as error:
@@ -216,13 +218,20 @@ class ExecRepl:
         return ReplCrashedError(f"The REPL's worker process was ended: {reason}.")
 
 
+def _functions(setup: Setup) -> dict[str, HostFunction]:
+    """Return the functions that the host answers: of the Context API only what the worker doesn't know."""
+    functions = dict(setup.functions)
+    if setup.context is not None:
+        functions.setdefault("ctx.metadata", context_functions(setup.context)["ctx.metadata"])
+    return functions
+
+
 def _setup_message(setup: Setup, table: FunctionTable) -> dict[str, Any]:
     context = setup.context
     return {
         "functions": table.describe(),
-        "documents": None if context is None else list(map(len, context.texts)),
+        "documents": None if context is None else context.document_lengths(),
         "separator": 0 if context is None else len(context.separator),
-        "metadata": None if context is None else encode(context.metadata(), "metadata"),
         "variables": encode(dict(setup.variables), "variables"),
         "timeout": setup.timeout,
         "max_output_chars": setup.max_output_chars,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["PIPE_BYTES", "WorkerProcess", "spawner"]
 
 _READ_SIZE = 1 << 18
-_PIECE_CHARS = 1 << 20
 PIPE_BYTES = 1 << 20
 
 
@@ -121,15 +120,14 @@ class WorkerProcess:
         if not self._out and self._loop is not None:
             self._loop.remove_writer(self._write_fd)
 
-    def send_text(self, setup: bytes, texts: Iterable[str], separator: str) -> None:
-        """Send the setup's frame and then the text, a million characters at a time; blocks, so call it in a thread."""
+    def send_text(self, setup: bytes, pieces: Iterable[bytes]) -> None:
+        """Send the setup's frame and then the text, in pieces of whole characters; blocks, so call it in a thread."""
         os.set_blocking(self._write_fd, True)
         try:
             _write_all(self._write_fd, setup)
-            for piece in _pieces(texts, separator):
-                data = piece.encode("utf-8", "surrogatepass")
-                _write_all(self._write_fd, HEADER.pack(len(data)))
-                _write_all(self._write_fd, data)
+            for piece in pieces:
+                _write_all(self._write_fd, HEADER.pack(len(piece)))
+                _write_all(self._write_fd, piece)
             _write_all(self._write_fd, HEADER.pack(0))
         except BrokenPipeError:
             return  # its end is told by the other pipe
@@ -204,23 +202,6 @@ def _write_all(fd: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
-
-
-def _pieces(texts: Iterable[str], separator: str) -> Iterable[str]:
-    """Yield the joined text in pieces of about a million characters, without joining all of it."""
-    gathered: list[str] = []
-    size = 0
-    for number, text in enumerate(texts):
-        for part in (separator if number else "", text):
-            for start in range(0, len(part), _PIECE_CHARS):
-                cut = part[start : start + _PIECE_CHARS]
-                gathered.append(cut)
-                size += len(cut)
-                if size >= _PIECE_CHARS:
-                    yield "".join(gathered)
-                    gathered, size = [], 0
-    if size:
-        yield "".join(gathered)
 
 
 _spawners: dict[int, ThreadPoolExecutor] = {}

@@ -25,6 +25,7 @@ _GRACE = 1.0  # seconds between the first interrupt and the kill
 _INTERRUPT_EVERY = 0.1
 _MAX_OUTSTANDING = 256  # calls at once; beyond, the worker waits
 _MAX_ERROR_CHARS = 2_000
+_LENGTHS = {"ready": 2, "done": 2, "value": 2, "failed": 3}
 
 
 class Turn:
@@ -101,7 +102,7 @@ class Turn:
             kind = message[0]
             if kind == "call":
                 self._on_call(message)
-            elif kind in self._expects:
+            elif kind in self._expects and len(message) == _LENGTHS[kind]:
                 self._end.set_result(message)
             else:
                 self.fail(f"it broke the protocol ({cut_middle(str(kind), 50)!r} was not expected)")

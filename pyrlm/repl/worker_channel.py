@@ -216,12 +216,17 @@ class Channel:
     def read_text(self) -> str:
         """Read the text that follows the setup: pieces of UTF-8 of whole characters, ended by one of length 0.
 
-        A local string that grows is enlarged in place, so that the text never stands here twice.
+        A local string that grows by another local is enlarged in place, so that the text never stands here twice.
         """
         text = ""
-        while size := HEADER.unpack(self._exactly(HEADER.size))[0]:
-            text += str(self._exactly(size), "utf-8", "surrogatepass")
+        for size in iter(self._text_size, 0):
+            piece = str(self._exactly(size), "utf-8", "surrogatepass")
+            text += piece
         return text
+
+    def _text_size(self) -> int:
+        size: int = HEADER.unpack(self._exactly(HEADER.size))[0]
+        return size
 
     def _exactly(self, size: int) -> bytearray:
         buffer = self._buffer

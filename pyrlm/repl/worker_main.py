@@ -10,7 +10,6 @@ from itertools import accumulate
 from pyrlm.errors import WireError
 from pyrlm.repl import isolation
 from pyrlm.repl.common import text_names
-from pyrlm.repl.wire import decode
 from pyrlm.repl.worker_cell import Cells, decoded_variables
 from pyrlm.repl.worker_channel import Channel, CodeTimeout
 from pyrlm.repl.worker_names import host_functions, names_of
@@ -60,7 +59,7 @@ def _given(channel: Channel, setup: dict[str, Any]) -> dict[str, Any]:
     text = channel.read_text()
     ends = accumulate(setup["documents"], lambda end, length: end + setup["separator"] + length)
     spans = [(end - length, end) for end, length in zip(ends, setup["documents"], strict=True)]
-    functions |= text_names(TextAPI.of_joined(text, spans), decode(setup["metadata"]))
+    functions |= text_names(TextAPI.of_joined(text, spans))
     return {"P": text, "context": text, "CONTEXT": text} | names_of(functions)
 
 
