@@ -14,7 +14,7 @@ from pyrlm.repl.common import cut_middle
 from pyrlm.repl.drive import Answer, CodeClock, FunctionTable, HostCalls
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude, rewrite
-from pyrlm.repl.monty_thread import FINISHED, MontyThread, TooManyCallsError, WorkerOptions
+from pyrlm.repl.monty_thread import FINISHED, MontyThread, SleptTooLongError, TooManyCallsError, WorkerOptions
 from pyrlm.repl.monty_worker import Launcher
 from pyrlm.repl.protocol import Execution, Final, Setup, Variable
 from pyrlm.repl.wire import decode, encode
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MontyRepl"]
 
-_HEAP = 128 << 20
+_HEAP = 384 << 20
 _GRACE = 1.5  # seconds beyond the limit, by the host's clock, after which a worker is killed
 _MAX_CODE = 500_000
 _MAX_CALLS_MORE = 50
-_SLOW_SAVE = 1.0
+_SAVED_SHARE = 4  # a state is kept while the worker holds less than this part of its memory
 _GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
 _ENDING = ("FINAL", "FINAL_VAR", "SHOW_VARS")
 _log = logging.getLogger("pyrlm")
@@ -67,11 +67,13 @@ class MontyRepl:
         self._known = Known()
         self._loaded: set[str] = set()
         self._given: dict[str, Any] = {}
+        self._restore = ""
         self._objects: dict[Any, str] = {}
         self._text_loaded = False
         self._last_output = ""
-        self._saved: tuple[bytes, Known, set[str], bool] | None = None
-        self._saving = True
+        self._sources: dict[str, tuple[str, tuple[int, ...] | None]] = {}
+        self._saved: tuple[tuple[bytes, int], Known, set[str], bool] | None = None
+        self._dead = False
         self._one_at_a_time = asyncio.Lock()
         self.layers: tuple[str, ...] = ()
         self.missing: Mapping[str, str] = {}
@@ -108,32 +110,45 @@ class MontyRepl:
     def _memory(self) -> int:
         asked = self._setup.memory_bytes
         text = 0 if self._setup.context is None else monty_text.size(self._setup.context)
-        return 2 * text + (_HEAP if asked == Setup().memory_bytes else asked)
+        return 2 * text + min(asked, _HEAP)
 
     async def _give(self) -> None:
         """Hand over what code finds there: functions, objects, modules, variables."""
         names = [*self._table.names, *_ENDING]
-        given: dict[str, Any] = {name: _placeholder(name) for name in names if "." not in name}
+        functions = [name for name in names if "." not in name and name != "SHOW_VARS"]
+        given: dict[str, Any] = {f"_pyrlm_host_{name}": _placeholder(name) for name in functions}
         for owner in dict.fromkeys(name.split(".")[0] for name in names if "." in name):
             wrapper = monty_text.host_object([n.split(".", 1)[1] for n in names if n.startswith(owner + ".")])
             given[owner] = wrapper
             self._objects[wrapper.id] = owner
         self._given = given
-        self._known = Known(host=frozenset(given), modules={m: m for m in _GIVEN_MODULES})
+        self._restore = "".join(f"{name} = _pyrlm_w_{name}\n" for name in functions)
+        host = {name.split(".")[0] for name in names}
+        self._known = Known(host=frozenset(host), modules={m: m for m in _GIVEN_MODULES})
         thread = self._running()
-        source = f"import {', '.join(_GIVEN_MODULES)}"
-        await thread.submit(lambda: thread.plain(source, {**given, **self._setup.variables}))
+        wrappers = "".join(
+            f"def _pyrlm_w_{name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n" for name in functions
+        )
+        source = f"import {', '.join(_GIVEN_MODULES)}\n{prelude(('_pyrlm_sent',), self._loaded)}\n{wrappers}"
+        variables = {name: monty_text.inward(value) for name, value in self._setup.variables.items()}
+        await thread.submit(lambda: thread.plain(source, {**given, **variables}))
         await thread.submit(self._save)
 
     async def run(self, code: str) -> Execution:
         """Run `code`. Raises `ReplCrashedError` where the worker died."""
         async with self._one_at_a_time:
+            from pydantic_monty import MontyError  # noqa: PLC0415 - see MontyThread.open
+
             thread = self._running()
             try:
+                if self._dead:
+                    raise RuntimeError("it was killed")
                 made = self._prepared(code)
                 inputs = await thread.submit(lambda: self._equip(thread, code, made))
             except (SyntaxError, UnsupportedError, RecursionError, MemoryError, ValueError) as error:
                 return _refused(code, error)
+            except (MontyError, RuntimeError) as error:
+                raise await self._lost(error) from error
             clock = CodeClock()
             turn = _Turn(HostCalls(self._table, max_calls=self._setup.max_host_calls, clock=clock), clock)
             watch = asyncio.create_task(self._watch(thread, clock))
@@ -160,6 +175,7 @@ class MontyRepl:
         error: tuple[str, str] | None = None
         try:
             write, ask = (lambda _, text: _write(turn.output, text)), self._asker(turn)
+            self._sources[f"<python-input-{thread.fed}>"] = (code, made.lines)
             await thread.submit(lambda: thread.drive(made.source, inputs, write, ask, self._objects))
         except MontyCrashedError as failure:
             turn.clock.stop()
@@ -168,11 +184,12 @@ class MontyRepl:
         except MontyError as failure:
             turn.clock.stop()
             self._known = made.known
-            error = monty_errors.describe(failure, code, made.lines)
+            error = monty_errors.describe(failure, self._sources)
             error = await self._after_error(code, error, failure, turn)
-        except TooManyCallsError as failure:
+        except (TooManyCallsError, SleptTooLongError) as failure:
             turn.clock.stop()
-            error = await self._restored("RuntimeError", f"RuntimeError: {failure}")
+            kind = "TimeoutError" if isinstance(failure, SleptTooLongError) else "RuntimeError"
+            error = await self._restored(kind, f"{kind}: {failure}.")
         else:
             self._known = made.known
         turn.clock.stop()
@@ -184,7 +201,6 @@ class MontyRepl:
 
     def _equip(self, thread: MontyThread, code: str, made: Rewritten) -> Mapping[str, Any]:
         """Run on the thread: hand over what the code names and calls; return what is bound anew for it."""
-        inputs = self._inputs(code)
         text = monty_text.wanted(self._setup.context, code, self._known)
         if text:
             if not self._text_loaded:
@@ -192,19 +208,17 @@ class MontyRepl:
                 self._text_loaded = True
             thread.plain(monty_text.RESTORE)
         loaded = set(self._loaded)
-        source = prelude(made.pieces, loaded)
-        if source:
-            thread.plain(source)
-            self._loaded = loaded
-        return inputs
+        thread.plain(f"{prelude(made.pieces, loaded)}\n{self._restore}")
+        self._loaded = loaded
+        return self._inputs(code)
 
     def _inputs(self, code: str) -> dict[str, Any]:
         inputs = dict(self._given)
         for name, value in self._setup.variables.items():
             if name in self._known.names:
-                inputs[name] = value
+                inputs[name] = monty_text.inward(value)
         if "last_output" in code:
-            inputs["last_output"] = self._last_output
+            inputs["last_output"] = monty_text.inward(self._last_output)
         return inputs
 
     def _asker(self, turn: _Turn) -> Any:
@@ -220,9 +234,8 @@ class MontyRepl:
                 return Answer(error_type="TypeError", error=f"{name}: {error}")
             answer = await turn.calls.answer(name, args, kwargs)
             try:
-                return Answer(
-                    value=_plain(answer.value, f"result of {name}"), error_type=answer.error_type, error=answer.error
-                )
+                value = monty_text.inward(decode(encode(answer.value, f"result of {name}")))
+                return Answer(value=value, error_type=answer.error_type, error=answer.error)
             except WireError as error:
                 return Answer(error_type="TypeError", error=str(error))
 
@@ -239,7 +252,7 @@ class MontyRepl:
         raised = failure.display("type-msg")
         if kind == "TimeoutError" and turn.clock.elapsed >= 0.8 * self._setup.timeout:
             return await self._restored(kind, f"{text}\n{self._time_over(code)}")
-        if kind == "MemoryError" and "limit" in raised:
+        if kind == "MemoryError" and "limit" in raised and "memory" in raised:
             return await self._restored(kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces.")
         return kind, text
 
@@ -268,24 +281,24 @@ class MontyRepl:
         """Raise for a worker that died by itself; return for one that was killed at its limit."""
         if turn.clock.elapsed >= self._setup.timeout or failure.timed_out:
             return
+        raise await self._lost(failure)
+
+    async def _lost(self, reason: BaseException) -> ReplCrashedError:
         await self.close()
-        raise ReplCrashedError(f"Monty's worker process died ({failure}); the variables are lost.")
+        return ReplCrashedError(f"Monty's worker process died ({str(reason)[:300]}); the variables are lost.")
 
     def _save(self) -> None:
         """Run on the thread: keep the state, to go back to it when an execution has to be stopped."""
-        import time  # noqa: PLC0415
-
         thread = self._thread
-        if thread is None or not self._saving:
+        if thread is None:
             return
-        began = time.monotonic()
+        self._saved = None
+        if thread.memory() > self._memory() // _SAVED_SHARE:
+            return
         try:
-            state = thread.save()
-        except Exception:  # noqa: BLE001 - a worker that was killed meanwhile; the next execution says so
-            return
-        self._saved = (state, self._known.copy(), set(self._loaded), self._text_loaded)
-        if time.monotonic() - began > _SLOW_SAVE:
-            self._saving, self._saved = False, None
+            self._saved = (thread.save(), self._known.copy(), set(self._loaded), self._text_loaded)
+        except Exception:  # noqa: BLE001 - the worker was killed meanwhile; the next execution says so
+            self._dead = True
 
     def _execution(self, turn: _Turn, error: tuple[str, str] | None) -> Execution:
         whole = turn.output.text()
@@ -327,9 +340,8 @@ class MontyRepl:
             source = f"{prelude((helper,), loaded)}\n{helper}([{pairs}])"
             try:
                 found = await thread.submit(lambda: thread.plain(source))
-            except MontyCrashedError as error:
-                await self.close()
-                raise ReplCrashedError(f"Monty's worker process died ({error}); the variables are lost.") from None
+            except (MontyCrashedError, RuntimeError) as error:
+                raise await self._lost(error) from None
             except MontyError as error:
                 raise WireError(f"the values could not be read: {error}") from None
             self._loaded = loaded
@@ -364,11 +376,12 @@ def _placeholder(name: str) -> Any:
 
 
 def _write(output: Output, text: str) -> None:
-    output.write(text)
+    output.write(monty_text.outward(text))
 
 
 def _plain(value: Any, place: str) -> Any:
-    return decode(encode(value, place))
+    """Return a value of the sandbox as plain data. Raises WireError where it is none."""
+    return monty_text.outward(decode(encode(value, place)))
 
 
 def _finish(turn: _Turn, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["describe", "hint"]
 
@@ -42,27 +42,28 @@ def hint(message: str) -> str:
     return ""
 
 
-def _frames(error: Any, lines: Sequence[int] | None) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
-    every = error.traceback()
-    for frame in every:
-        if frame.filename != every[0].filename:  # of the prelude, or of code of an earlier step
+def _frames(error: Any, sources: Mapping[str, tuple[str, Sequence[int] | None]]) -> list[str]:
+    found: list[str] = []
+    for frame in error.traceback():
+        if frame.filename not in sources:  # of the prelude
             continue
+        source, lines = sources[frame.filename]
         number = frame.line
         if lines is not None and 1 <= number <= len(lines):
             number = lines[number - 1]
+        code = source.splitlines()
+        text = code[number - 1].strip()[:200] if 1 <= number <= len(code) else ""
         where = "" if frame.function_name in {None, "<module>"} else f" in {frame.function_name}"
-        found.append((number, where))
+        found.append(f"line {number}{where}: {text}")
     return found
 
 
-def describe(error: Any, source: str, lines: Sequence[int] | None) -> tuple[str, str]:
+def describe(error: Any, sources: Mapping[str, tuple[str, Sequence[int] | None]]) -> tuple[str, str]:
     """Return an error's type and a short traceback with the lines of the model's code.
 
     Args:
         error: A MontyRuntimeError or MontySyntaxError.
-        source: The model's code.
-        lines: The model's line for each line that was run.
+        sources: By what Monty calls each step: the model's code, and its line for each line that was run.
     """
     text = error.display("type-msg")[: _MAX_MESSAGE * 2]
     kind, colon, message = text.partition(": ")
@@ -73,12 +74,8 @@ def describe(error: Any, source: str, lines: Sequence[int] | None) -> tuple[str,
     if len(message) > _MAX_MESSAGE:
         message = f"{message[:_MAX_MESSAGE]}… ({len(message):,} characters)"
     kind = {"PatternError": "error"}.get(kind, kind)
-    code = source.splitlines()
-    shown: list[str] = []
-    frames = _frames(error, lines)
-    for number, where in [*frames[:1], *frames[1:][-_MAX_FRAMES:]]:
-        text_of = code[number - 1].strip() if 1 <= number <= len(code) else ""
-        shown.append(f"line {number}{where}: {text_of[:200]}")
+    frames = _frames(error, sources)
+    shown = [*frames[:1], *frames[1:][-_MAX_FRAMES:]]
     advice = hint(message)
     end = "." if advice and not message.endswith(".") else ""
     summary = f"{kind}{colon if message else ''}{message}{end}{advice}"

@@ -48,7 +48,7 @@ def _pyrlm_call_sort(o, *args, **kw):
         return None
     return o.sort(*args, **kw)
 """,
-    "_pyrlm_none": "_pyrlm_none = object()\n",
+    "_pyrlm_none": "_pyrlm_none = ['none']\n",
     "_pyrlm_best": """
 def _pyrlm_best(name, args, key, default, sign):
     items = list(args[0]) if len(args) == 1 else list(args)
@@ -72,6 +72,30 @@ def _pyrlm_max(*args, key=None, default=_pyrlm_none):
     "_pyrlm_min": """
 def _pyrlm_min(*args, key=None, default=_pyrlm_none):
     return _pyrlm_best('min', args, key, default, False)
+""",
+    "_pyrlm_max_objects": """
+def _pyrlm_max_objects(*args, key=None, default=_pyrlm_none):
+    return _pyrlm_best_object('max', args, key, default, '__gt__')
+""",
+    "_pyrlm_min_objects": """
+def _pyrlm_min_objects(*args, key=None, default=_pyrlm_none):
+    return _pyrlm_best_object('min', args, key, default, '__lt__')
+""",
+    "_pyrlm_best_object": """
+def _pyrlm_best_object(name, args, key, default, op):
+    items = list(args[0]) if len(args) == 1 else list(args)
+    if not items:
+        return _pyrlm_best(name, args, key, default, True)
+    best = items[0]
+    for x in items[1:]:
+        if _pyrlm_compare(key(x) if key else x, op, key(best) if key else best):
+            best = x
+    return best
+""",
+    "_pyrlm_object": """
+class _pyrlm_object:
+    def __repr__(self):
+        return '<object object>'
 """,
     "_pyrlm_map": """
 def _pyrlm_map(f, *its):
@@ -249,6 +273,12 @@ def _pyrlm_exc(kind, *args):
     if len(args) == 1:
         if isinstance(args[0], str):
             return kind(args[0])
+        if kind is KeyError:
+            try:
+                {}[args[0]]
+            except KeyError as e:
+                _pyrlm_exc_args[id(e)] = (e, args)
+                return e
         made = kind(str(args[0]))
     else:
         made = kind('(' + ', '.join([repr(a) for a in args]) + ')')
@@ -389,6 +419,8 @@ def _pyrlm_attr___name__(o):
             return shown[11:shown.index("'", 11)]
         if shown.startswith('<built-in function '):
             return shown[19:-1]
+        if shown.startswith("<class '"):
+            return shown[8:-2]
         if shown.startswith('<module '):
             return shown[9:shown.index("'", 9)]
         raise

@@ -228,6 +228,9 @@ def _pyrlm_attr_code(o):
     text = str(o)
     return None if text == '' else int(text) if text.lstrip('-').isdigit() else text
 """,
+    "_pyrlm_attr___class__": "def _pyrlm_attr___class__(o):\n    return type(o)\n",
+    "_pyrlm_bound___getitem__": "def _pyrlm_bound___getitem__(o):\n    return lambda k: o[k]\n",
+    "_pyrlm_bound___contains__": "def _pyrlm_bound___contains__(o):\n    return lambda k: k in o\n",
     "_pyrlm_attr___context__": "def _pyrlm_attr___context__(e):\n    return _pyrlm_attr___cause__(e)\n",
     "_pyrlm_attr___dict__": "def _pyrlm_attr___dict__(o):\n    return _pyrlm_vars(o)\n",
     "_pyrlm_hasattr": """

@@ -160,6 +160,13 @@ def _pyrlm_crosses(x, place, depth):
                 return bad
         return ''
     return place + ': object of type ' + (kind[7:] if kind.startswith('_pyrlm_') else kind) + " can't cross"
+def _pyrlm_sent(values):
+    for v in values.values() if isinstance(values, dict) else values:
+        if type(v) is not str:
+            bad = _pyrlm_crosses(v, 'argument', 0)
+            if bad:
+                raise TypeError(bad)
+    return values
 def _pyrlm_export(x):
     bad = _pyrlm_crosses(x, 'value', 0)
     if bad:

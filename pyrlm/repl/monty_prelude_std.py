@@ -324,7 +324,7 @@ class _pyrlm_mod_typing:
         return namedtuple(name, [f[0] for f in fields])
 """,
     "_pyrlm_mod_enum": r"""
-_pyrlm_auto_value = object()
+_pyrlm_auto_value = _pyrlm_object()
 class _pyrlm_EnumMember:
     def __init__(self, owner, name, value, kind):
         self._owner = owner
@@ -404,6 +404,9 @@ class _pyrlm_mod_enum:
         return _pyrlm_auto_value
     def unique(cls):
         return cls
+    IntEnum = _pyrlm_auto_value
+    StrEnum = _pyrlm_auto_value
+    Flag = _pyrlm_auto_value
     def Enum(name, names):
         if isinstance(names, str):
             names = names.replace(',', ' ').split()
@@ -420,6 +423,8 @@ class _pyrlm_mod_zoneinfo:
 """,
     "_pyrlm_mod_abc": r"""
 class _pyrlm_mod_abc:
+    ABC = object
+    ABCMeta = type
     def abstractmethod(f):
         return f
 """,
@@ -543,7 +548,7 @@ class _pyrlm_Executor:
             future.error = e
         return future
     def map(self, f, *its, timeout=None, chunksize=1):
-        if len(its) == 1 and repr(f).startswith("<function 'llm_query' external"):
+        if len(its) == 1 and repr(f).startswith("<function '_pyrlm_w_llm_query'"):
             return iter(llm_batch(list(its[0])))
         return iter(_pyrlm_map(f, *its))
     def shutdown(self, wait=True, cancel_futures=False):

@@ -189,8 +189,8 @@ class Expressions(ast.NodeTransformer):
         key = next((k.value for k in node.keywords if k.arg == "key"), None)
         native = key is None or self.native_key(key)
         self.arguments(node)
-        if self.known.ordered and helper == "_pyrlm_sorted":
-            return call("_pyrlm_sorted_objects", *node.args, keywords=node.keywords, like=node)
+        if self.known.ordered:
+            return call(f"{helper}_objects", *node.args, keywords=node.keywords, like=node)
         if native and not (self.known.compared and helper == "_pyrlm_sorted"):
             return node
         name = "_pyrlm_sorted_any" if self.known.compared and helper == "_pyrlm_sorted" else helper
@@ -230,6 +230,9 @@ class Expressions(ast.NodeTransformer):
         return self._lazy(node, node)
 
     call_reversed = call_enumerate
+
+    def call_object(self, node: ast.Call) -> ast.expr | None:
+        return None if node.args else call("_pyrlm_object", like=node)
 
     def call_round(self, node: ast.Call) -> ast.expr | None:
         if len(node.args) + len(node.keywords) < 2:

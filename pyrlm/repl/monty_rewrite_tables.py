@@ -113,7 +113,7 @@ BOUND_METHODS = _words(
     "union intersection difference symmetric_difference issubset issuperset isdisjoint "
     "search match fullmatch findall finditer sub group groups groupdict start end span "
     "appendleft popleft extendleft rotate most_common elements subtract isoformat strftime date weekday total_seconds "
-    "bit_length hex timestamp"
+    "bit_length hex timestamp __getitem__ __contains__"
 )
 """Methods of builtin types: as a value (``key=d.get``) they become a function that calls them."""
 
@@ -160,7 +160,7 @@ METHODS = {
 
 ATTRIBUTES = _words(
     "lastgroup lastindex groupindex groups real imag numerator denominator start stop step pattern __name__ __cause__ "
-    "__context__ args code __dict__"
+    "__context__ __class__ args code __dict__"
 )
 """Attributes that Monty lacks on some type; the prelude has each."""
 

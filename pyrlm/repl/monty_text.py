@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyrlm.context import Context
     from pyrlm.repl.monty_rewrite import Known
 
-__all__ = ["MAX_CHARS", "RESTORE", "check", "hand_over", "host_object", "size", "wanted"]
+__all__ = ["MAX_CHARS", "RESTORE", "check", "hand_over", "host_object", "inward", "outward", "size", "wanted"]
 
 MAX_CHARS = 60_000_000
 """Characters up to which naming `P` hands the text over; a message to the worker may have 255 MiB."""
@@ -61,13 +61,40 @@ def hand_over(context: Context | None, plain: Callable[[str, dict[str, Any]], An
     """Send the text to the worker, where documents are joined; return the number of messages."""
     assert context is not None
     if len(context.texts) == 1:
-        plain("_pyrlm_P = _pyrlm_text", {"_pyrlm_text": context.texts[0]})
+        plain("_pyrlm_P = _pyrlm_text", {"_pyrlm_text": inward(context.texts[0])})
         plain("_pyrlm_text = None", {})
         return 2
-    inputs = {"_pyrlm_text": list(context.texts), "_pyrlm_sep": context.separator}
+    inputs = {"_pyrlm_text": inward(list(context.texts)), "_pyrlm_sep": context.separator}
     plain("_pyrlm_P = _pyrlm_sep.join(_pyrlm_text)", inputs)
     plain("_pyrlm_text = None", {})
     return 2
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_STAND_IN = re.compile("[\U0010f800-\U0010ffff]")
+_SHIFT = 0x10F800 - 0xD800
+
+
+def inward(value: Any) -> Any:
+    """Return plain data for the sandbox, whose strings can't hold lone surrogates: private characters stand for them."""
+    return _mapped(value, _SURROGATE, _SHIFT)
+
+
+def outward(value: Any) -> Any:
+    """Return plain data as it was before `inward`."""
+    return _mapped(value, _STAND_IN, -_SHIFT)
+
+
+def _mapped(value: Any, characters: re.Pattern[str], shift: int) -> Any:
+    if isinstance(value, str):
+        if value.isascii() or not characters.search(value):
+            return value
+        return characters.sub(lambda found: chr(ord(found.group()) + shift), value)
+    if isinstance(value, dict):
+        return {_mapped(k, characters, shift): _mapped(v, characters, shift) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(_mapped(item, characters, shift) for item in value)
+    return value
 
 
 class _Context:

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
     from pydantic_monty import MontySession
 
-__all__ = ["FINISHED", "MontyThread", "TooManyCallsError", "WorkerOptions"]
+__all__ = ["FINISHED", "MontyThread", "SleptTooLongError", "TooManyCallsError", "WorkerOptions"]
 
 FINISHED = Answer()
 """The answer to a call that ends the code: raised there as SystemExit, which ``except Exception`` lets pass."""
 _HANG = 1.0  # seconds beyond the limit after which a worker that checks no clock is killed
 _SPARE_LOOKUPS = 1_000
+_SLEEPS = frozenset({"time.sleep", "asyncio.sleep"})
+
+
+class SleptTooLongError(Exception):
+    """The code slept for longer than it may run."""
 
 
 class TooManyCallsError(Exception):
@@ -72,6 +77,8 @@ class MontyThread:
         self._held = contextlib.ExitStack()
         self._waiting: Future[Answer] | None = None
         self._ended = False
+        self._stopped = threading.Event()
+        self.fed = 0
         self.pid: int | None = None
         self._thread.start()
 
@@ -121,14 +128,14 @@ class MontyThread:
                     "max_feed_duration_secs": self._options.timeout,
                     "max_memory": self._options.memory,
                     "max_suspensions": 1 << 40,  # counted for each execution here
-                    "max_total_sleep_secs": 0.0,
                 },
-                os_policy={"sleep": "zero", "timezone": "utc"},
+                os_policy={"sleep": "call_host", "timezone": "utc"},
                 assert_message_annotations=False,
             )
         )
         self._session = session
         self.pid = session.worker_pid
+        self.fed = 0
 
     @property
     def session(self) -> MontySession:
@@ -138,6 +145,7 @@ class MontyThread:
 
     def plain(self, source: str, inputs: Mapping[str, Any] | None = None) -> Any:
         """Run source of our own, which calls nothing of the host, and return its value."""
+        self.fed += 1
         return self.session.feed_run(source, inputs=dict(inputs or {}), print_callback=_ignore)
 
     def drive(
@@ -162,15 +170,21 @@ class MontyThread:
         """
         from pydantic_monty import FunctionSnapshot, MontyComplete, NameLookupSnapshot  # noqa: PLC0415
 
+        self.fed += 1
         step: Any = self.session.feed_start(source, inputs=dict(inputs), print_callback=write)
         calls = lookups = 0
+        asleep = 0.0
         while not isinstance(step, MontyComplete):
             if isinstance(step, NameLookupSnapshot):
                 lookups += 1
                 step = step.resume()
             elif isinstance(step, FunctionSnapshot) and step.is_os_function:
                 lookups += 1
-                step = step.resume_not_handled()
+                if step.function_name in _SLEEPS:
+                    asleep += max(float(step.args[0]), 0.0)
+                    step = self._slept(step, asleep)
+                else:
+                    step = step.resume_not_handled()
             elif isinstance(step, FunctionSnapshot):
                 calls += 1
                 step = self._answered(step, ask, objects)
@@ -178,6 +192,14 @@ class MontyThread:
                 raise TooManyCallsError("the code waits for something that never comes")
             if calls > self._options.max_calls or lookups > self._options.max_calls + _SPARE_LOOKUPS:
                 raise TooManyCallsError("the code went on calling the host after it was told to stop")
+
+    def _slept(self, step: Any, asleep: float) -> Any:
+        """Sleep as asked; an execution that sleeps longer than it may run is stopped."""
+        if asleep >= self._options.timeout:
+            self._stopped.wait(self._options.timeout)
+            raise SleptTooLongError(f"the code sleeps longer than its limit of {self._options.timeout:g} s")
+        self._stopped.wait(float(step.args[0]))
+        return step.resume({"return_value": None})
 
     def _answered(self, step: Any, ask: Any, objects: Mapping[Any, str]) -> Any:
         name = step.function_name
@@ -196,14 +218,23 @@ class MontyThread:
         except TypeError:  # an exception that Monty has not
             return step.resume({"exception": RuntimeError(f"{answer.error_type}: {answer.error}")})
 
-    def save(self) -> bytes:
+    def save(self) -> tuple[bytes, int]:
         """Return the session's state, to be loaded into another one."""
-        return self.session.dump()
+        return self.session.dump(), self.fed
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: tuple[bytes, int]) -> None:
         """Take a new session with the state of an earlier one."""
         self.checkout()
-        self.session.load_session(state)
+        self.session.load_session(state[0])
+        self.fed = state[1]
+
+    def memory(self) -> int:
+        """Return the bytes that the worker holds; a high number where the system doesn't tell."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:  # noqa: PTH123 - a path of the kernel
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 1 << 60
 
     # from the loop
 
@@ -221,6 +252,7 @@ class MontyThread:
             return
         self.kill()
         self._ended = True
+        self._stopped.set()
         self._jobs.put(None)
         while self._thread.is_alive():  # noqa: ASYNC110 - a thread has no event to wait for
             await asyncio.sleep(0.005)
