@@ -27,7 +27,6 @@ _PART = 1 << 21
 _PLACES = (1 << 24) - 1  # bits of a position in a part, which is shorter than twice `_PART` and its seams
 _COMPARISONS = 400_000
 _SAME = 8
-_LONG = 256
 _SHORTEST_LINE = 8
 _LINES_UP_TO = 16_000_000
 _BETWEEN = "\x00\x01\x00"
@@ -129,29 +128,29 @@ class _Part:
         at = reached = 0
         while at < len(positions) and self.comparisons > 0:
             position = positions[at]
-            if position + _GRAM <= reached:
-                at = bisect_right(positions, reached - _GRAM, at)
-                continue
-            span = self._longest(block, position, index.places(firsts[at], lasts[at]))
+            places = index.places(firsts[at], lasts[at])
+            span = self._around(block, position, places, max(0, reached - SHORTEST))
             if span is not None:
-                reached = span[1]
+                reached = max(reached, span[1])
                 yield span
-            at += 1
+            # The last block within what is found is looked at again: a longer passage elsewhere may go on from it.
+            at = max(at + 1, bisect_right(positions, reached - _GRAM) - 1)
 
-    def _longest(self, block: str, position: int, places: list[int]) -> Span | None:
-        """Return the longest passage around `position` that stands at one of `places`, or goes on from the last one."""
-        best: Span | None = None
-        for place in (position - self.diagonal, *places):
+    def _around(self, block: str, position: int, places: list[int], floor: int) -> Span | None:
+        """Return what around `position`, from `floor` on, stands at one of `places` or goes on from the last one."""
+        spans = []
+        for place in {position - self.diagonal, *places}:
             self.comparisons -= 1
             if place < 0 or self.text[place : place + _GRAM] != block[position : position + _GRAM]:
                 continue
             end = position + _GRAM + _ahead(block, position + _GRAM, self.text, place + _GRAM)
-            start = position - _behind(block, position, self.text, place)
-            if best is None or end - start > best[1] - best[0]:
-                best, self.diagonal = (start, end), position - place
-            if end - start >= _LONG:
-                break
-        return best if best is not None and best[1] - best[0] >= SHORTEST else None
+            start = position - _behind(block, position, self.text, place, position - floor)
+            if end - start >= SHORTEST:
+                spans.append((start, end, position - place))
+        if not spans:
+            return None
+        _, end, self.diagonal = max(spans, key=lambda span: span[1])
+        return min(spans)[0], end
 
 
 class _Index:
@@ -220,12 +219,12 @@ def _ahead(a: str, i: int, b: str, j: int) -> int:
     return same
 
 
-def _behind(a: str, i: int, b: str, j: int) -> int:
-    """Return how many characters `a` before `i` and `b` before `j` share."""
+def _behind(a: str, i: int, b: str, j: int, most: int) -> int:
+    """Return how many characters, up to `most`, `a` before `i` and `b` before `j` share."""
     same, step, growing = 0, 16, True
     while step:
         start = i - same - step
-        if start >= 0 and j - same - step >= 0 and b.startswith(a[start : i - same], j - same - step):
+        if same + step <= min(most, j) and b.startswith(a[start : i - same], j - same - step):
             same += step
             step = step * 2 if growing else step // 2
         else:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyrlm.context import Context
@@ -75,6 +75,8 @@ def test_a_slice_within_instructions():
 SLICES = st.lists(st.tuples(st.integers(0, 19_999), st.integers(40, 3000)), max_size=8)
 
 
+@example([(0, 40), (1, 40)], "\x01")
+@example([(0, 1768), (0, 1769)], "\x01")
 @given(SLICES, st.sampled_from(["\x01", "\nNote: ", " -> "]))
 @settings(max_examples=150, deadline=None)
 def test_slices_count_once_and_exactly(slices, around):
