@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pickle
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -285,7 +286,9 @@ def test_a_damaged_database_is_begun_anew(tmp_path, damage, caplog):
     assert outcomes[-1] == "hit"
 
 
-def test_a_folder_that_cannot_be_used_costs_one_warning_and_no_call(tmp_path, caplog):
+@pytest.mark.parametrize("pause", [0.0, 30.0])
+def test_a_folder_that_cannot_be_used_costs_one_warning_and_no_call(tmp_path, caplog, monkeypatch, pause):
+    monkeypatch.setattr("pyrlm.cache_store._PAUSE_SECONDS", pause)
     (tmp_path / "file").write_text("no folder")
     model = Model()
     with caplog.at_level(logging.WARNING), DiskCache(tmp_path / "file" / "cache") as cache:
@@ -546,6 +549,7 @@ def test_a_fork_opens_the_cache_for_itself(cache):
     asyncio.run(cache.put(key, REPLY))
     child = os.fork()
     if child == 0:
+        signal.alarm(20)
         found = asyncio.run(cache.get(key))
         os._exit(0 if found is not None and found.text == REPLY.text else 1)
     assert os.waitpid(child, 0)[1] == 0
