@@ -78,7 +78,7 @@ def is_english(words: Sequence[str]) -> bool:
         return False
     lowered = [word.lower() for word in words]
     ours = sum(word in _ENGLISH and word not in _SHARED for word in lowered) + (lowered[0] in _COMMANDS)
-    ours += lowered[0] in _WEAK_COMMANDS and any(word in _ENGLISH for word in lowered)
+    ours += lowered[0] in _WEAK_COMMANDS and any(word in _ENGLISH - _SHARED for word in lowered)
     theirs = sum(word in _OTHERS and word not in _SHARED for word in lowered)
     theirs += sum(word.startswith(_ELISIONS) for word in lowered)
     theirs += sum(not word.isascii() and not (place and word[0].isupper()) for place, word in enumerate(words))

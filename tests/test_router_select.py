@@ -76,6 +76,21 @@ def test_nothing_is_found_where_no_term_occurs():
     assert select("anything", [""], max_chars=4_000) == []
 
 
+def test_a_word_on_the_border_of_two_blocks_is_not_missed():
+    for shift in range(12):
+        text = "x" * 5 + FILLER * 40_000
+        at = 4_000 * 300 - shift
+        text = text[:at] + " zirconium " + text[at + 11 :]
+        assert any("zirconium" in passage.text for passage in select("zirconium", [text], max_chars=4_000)), shift
+
+
+def test_windows_that_hardly_match_are_left_out():
+    noise = "The town has a valve. " + FILLER * 12
+    documents = [noise * 10 + "The zirconium valve of the marmoset lodge leaks. " + noise * 10]
+    passages = select("zirconium valve marmoset lodge", documents, max_chars=20_000)
+    assert sum(len(passage.text) for passage in passages) < 4_000
+
+
 def test_text_that_would_be_query_syntax_is_only_text():
     documents = ["error: E-4471 (fatal) at line 3\n"]
     for query in ("error: AND (", 'text:"E-4471', "E-4471^2 OR [a TO", "-error +fatal ~2 \\", "*:*"):

@@ -283,6 +283,23 @@ def test_the_second_run_comes_from_the_cache(tmp_path):
     assert "cache_hit" in kinds(second)
 
 
+def test_what_a_loop_kept_for_its_last_call_is_free_for_the_next_route():
+    text = "".join(f"Harbour {number} was quiet.\n" for number in range(900))
+    loop = ModelResponse("FINAL: NO_ANSWER", usage={"prompt_tokens": 1_000, "completion_tokens": 10})
+    config = RouterConfig(aggregate_tokens=1_000, context_window=200_000)
+    script = ["```python\nx = ask('how many', P[:99])\n```", "one", loop, "900"]
+
+    def run(limit):
+        return route(script, query="How many harbours are there?", context=text, config=config, policy=limit)
+
+    free, adapter = run(Policy(max_total_tokens=None))
+    prompt = SmartRouter(adapter)._root.counter.upper_bound_messages(adapter.calls[-1].messages)
+    before = free.tokens_used - free.attempts[-1].tokens
+    assert [attempt.route for attempt in free.attempts] == ["rlm", "baseline"]
+    tight, _ = run(Policy(max_total_tokens=before + prompt + 20))
+    assert (tight.method, tight.output) == ("baseline", "900")
+
+
 def test_the_listener_and_the_file_get_every_event(tmp_path):
     events = []
     path = tmp_path / "trace.jsonl"
@@ -346,10 +363,19 @@ def test_calibration_is_learned_and_can_be_put_in():
 
 def test_an_aggregate_that_read_little_of_the_text_says_so():
     script = ["```python\nanswer = ask('count', P[:100])\n```", "one", "FINAL_VAR: answer"]
-    result, _ = route(script, query="How many harbours are mentioned?", context=LONG, run={"route": "rlm"})
+    text = "".join(f"Harbour {number} was quiet on day {number * 7}.\n" for number in range(500))
+    result, _ = route(script, query="How many harbours are mentioned?", context=text, run={"route": "rlm"})
     assert result.status == "answered"
     assert result.coverage < 0.1
     assert "min_coverage" in result.notes[0]
+
+
+def test_tokens_decide_and_not_characters():
+    router = SmartRouter(FakeAdapter([]))
+    chinese, english = router.decide(QUERY, "今天天气很好，" * 1_100), router.decide(QUERY, "A fine day. " * 640)
+    assert english.rule == 5
+    assert chinese.rule != 5
+    assert english.tokens.high < chinese.tokens.low
 
 
 def test_decide_is_what_run_does_and_asks_nothing():
