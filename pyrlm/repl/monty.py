@@ -122,14 +122,13 @@ class MontyRepl:
             given[owner] = wrapper
             self._objects[wrapper.id] = owner
         self._given = given
-        self._restore = "".join(f"{name} = _pyrlm_w_{name}\n" for name in functions)
         host = {name.split(".")[0] for name in names}
         self._known = Known(host=frozenset(host), modules={m: m for m in _GIVEN_MODULES})
         thread = self._running()
-        wrappers = "".join(
-            f"def _pyrlm_w_{name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n" for name in functions
+        self._restore = "".join(
+            f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n" for name in functions
         )
-        source = f"import {', '.join(_GIVEN_MODULES)}\n{prelude(('_pyrlm_sent',), self._loaded)}\n{wrappers}"
+        source = f"import {', '.join(_GIVEN_MODULES)}\n{prelude(('_pyrlm_sent',), self._loaded)}\n{self._restore}"
         variables = {name: monty_text.inward(value) for name, value in self._setup.variables.items()}
         await thread.submit(lambda: thread.plain(source, {**given, **variables}))
         await thread.submit(self._save)

@@ -228,6 +228,12 @@ def _pyrlm_attr_code(o):
     text = str(o)
     return None if text == '' else int(text) if text.lstrip('-').isdigit() else text
 """,
+    "_pyrlm_attr_errno": """
+def _pyrlm_attr_errno(o):
+    if not isinstance(o, OSError):
+        return o.errno
+    return 13 if isinstance(o, PermissionError) else 2 if isinstance(o, FileNotFoundError) else None
+""",
     "_pyrlm_attr___class__": "def _pyrlm_attr___class__(o):\n    return type(o)\n",
     "_pyrlm_bound___getitem__": "def _pyrlm_bound___getitem__(o):\n    return lambda k: o[k]\n",
     "_pyrlm_bound___contains__": "def _pyrlm_bound___contains__(o):\n    return lambda k: k in o\n",

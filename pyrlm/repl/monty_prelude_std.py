@@ -548,7 +548,7 @@ class _pyrlm_Executor:
             future.error = e
         return future
     def map(self, f, *its, timeout=None, chunksize=1):
-        if len(its) == 1 and repr(f).startswith("<function '_pyrlm_w_llm_query'"):
+        if len(its) == 1 and repr(f).startswith("<function 'llm_query'"):
             return iter(llm_batch(list(its[0])))
         return iter(_pyrlm_map(f, *its))
     def shutdown(self, wait=True, cancel_futures=False):

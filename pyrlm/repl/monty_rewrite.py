@@ -128,6 +128,10 @@ def rewrite(code: str, known: Known, *, echo: bool = False) -> Rewritten:
         UnsupportedError: It uses a construct that Monty can't run and that has no sure replacement.
     """
     tree = ast.parse(code)
+    for node in ast.walk(tree):
+        name = getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "attr", None)
+        if isinstance(name, str) and name.startswith("_pyrlm_"):
+            raise UnsupportedError(f"{name}: names that begin with _pyrlm_ are not yours to use", node)
     after = known.copy()
     top = {name for name in bound_names(tree.body) if not name.startswith("_pyrlm_")}
     top |= {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}

@@ -160,7 +160,7 @@ METHODS = {
 
 ATTRIBUTES = _words(
     "lastgroup lastindex groupindex groups real imag numerator denominator start stop step pattern __name__ __cause__ "
-    "__context__ __class__ args code __dict__"
+    "__context__ __class__ args code errno __dict__"
 )
 """Attributes that Monty lacks on some type; the prelude has each."""
 
