@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenCounter", "TokenEstimate", "counter_for"]
 
-_SAMPLES, _MORE_SAMPLES = 128, 384
+_SAMPLES, _MORE_SAMPLES = 128, 256
 _WHOLE_CHARS = _SAMPLES * SAMPLE_CHARS  # up to here counting all costs no more than counting samples
 _EXACT_CHARS = 200_000  # counted exactly where it decides: about 10 ms
 _BOUND_CHARS = 4_000_000  # beyond any window: the bound is the number of bytes
@@ -135,14 +135,16 @@ class TokenCounter:
             texts: The parts; they are not joined.
             separator: What stands between them.
             limits: Numbers of tokens that decide something. If one of them lies inside the interval, more is counted:
-                everything up to 200,000 characters, else 384 samples.
+                everything up to 200,000 characters, else 256 samples. Not for a model whose own vocabulary is not at
+                hand: its interval would get no narrower.
         """
         text = Joined(texts, separator)
         limits = list(limits)
         if text.length <= _WHOLE_CHARS:
             return self._whole(text, limits)
         found = self._sampled(text, _SAMPLES)
-        if any(found.low <= limit < found.high for limit in limits) and self._tokenizer.encoding is not None:
+        surer = self._tokenizer.own and self._tokenizer.encoding is not None
+        if surer and any(found.low <= limit < found.high for limit in limits):
             return self._whole(text, limits) if text.length <= _EXACT_CHARS else self._sampled(text, _MORE_SAMPLES)
         return found
 
