@@ -22,13 +22,8 @@ FAILED = "[sub-call failed:"
 """What the string begins with that stands in the place of a failed item of a batch."""
 
 
-def text_names(api: TextAPI, metadata: Any) -> dict[str, Callable[..., Any]]:
-    """Return the functions that code calls, by name; the methods of `ctx` by dotted names.
-
-    Args:
-        api: The text.
-        metadata: What `ctx.metadata()` returns, of types that cross the wire.
-    """
+def text_names(api: TextAPI) -> dict[str, Callable[..., Any]]:
+    """Return the functions that code calls, by name; the methods of `ctx` by dotted names."""
 
     def peek(n: int = 2000) -> str:
         """Return the first `n` characters."""
@@ -61,7 +56,6 @@ def text_names(api: TextAPI, metadata: Any) -> dict[str, Callable[..., Any]]:
         "ctx.document_lengths": api.document_lengths,
         "ctx.num_documents": lambda: api.num_documents,
         "ctx.len_chars": lambda: api.len_chars,
-        "ctx.metadata": lambda: metadata,
     }
 
 

@@ -7,7 +7,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.repl.common import text_names
-from pyrlm.textapi import TextAPI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +25,7 @@ def context_functions(context: Context) -> dict[str, HostFunction]:
     Args:
         context: The text that they serve; it is not joined. Passes over the whole of it run in a thread.
     """
-    api = TextAPI.of_documents(context.texts, context.separator)
-    names = text_names(api, context.metadata())
+    names = text_names(context.api) | {"ctx.metadata": context.metadata}
     return {name: _threaded(function) if name in _SLOW else _direct(function) for name, function in names.items()}
 
 

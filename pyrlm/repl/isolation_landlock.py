@@ -120,6 +120,10 @@ def _library_folders() -> set[str]:
 
 
 def _shared_libraries(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield a folder of libraries whole, unless Python and its packages lie inside of it."""
+    if not os.__file__.startswith(folder + "/"):
+        yield folder, _READ_FILE | _READ_DIR
+        return
     for entry in os.scandir(folder):
         if ".so" in entry.name and not entry.is_dir():
             yield entry.path, _READ_FILE

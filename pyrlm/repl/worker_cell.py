@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import linecache
 import sys
 from _ast import Expr, Expression, PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
 
 from pyrlm.repl.common import cut_middle
 from pyrlm.repl.wire import decode, encode
 from pyrlm.repl.worker_channel import CodeTimeout
-from pyrlm.repl.worker_errors import describe
+from pyrlm.repl.worker_errors import describe, remember_sources
 from pyrlm.repl.worker_names import GIVEN_MODULES, guarded_builtins
 from pyrlm.repl.worker_show import Output, brief, type_name
 
@@ -98,9 +97,8 @@ class Cells:
 
     def _execute(self, code: str) -> Any:
         name = f"<step {len(self._sources) + 1}>"
-        lines = code.splitlines()
-        self._sources[name] = lines
-        linecache.cache[name] = (len(code), None, [line + "\n" for line in lines], name)
+        self._sources[name] = code.splitlines()
+        remember_sources(self._sources)
         flags = PyCF_ALLOW_TOP_LEVEL_AWAIT
         tree: Any = compile(code, name, "exec", flags | PyCF_ONLY_AST, dont_inherit=True)
         if "await" in code or "gather" in code:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import traceback
+import sys
 
 from pyrlm.repl.common import cut_middle
 from pyrlm.repl.worker_channel import CodeTimeout
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-__all__ = ["describe"]
+__all__ = ["describe", "remember_sources"]
 
 _MAX_MESSAGE = 2_000
 _MAX_LINE = 200
@@ -22,6 +22,14 @@ _FIRST_FRAMES, _LAST_FRAMES = 3, 5
 _MAX_CHAIN = 3
 _MAX_GROUP = 5
 _PATTERN = re.compile(r"\bre\.|\b(search|match|fullmatch|findall|finditer|subn?|split)\(")
+
+
+def remember_sources(sources: dict[str, list[str]]) -> None:
+    """Let Python's own traceback printing find the lines of the code, where the code uses it."""
+    linecache = sys.modules.get("linecache")
+    if linecache is not None:
+        for name, lines in sources.items():
+            linecache.cache[name] = (1, None, [line + "\n" for line in lines], name)
 
 
 def describe(error: BaseException, sources: dict[str, list[str]], timeout: float) -> tuple[str, str]:
@@ -87,6 +95,8 @@ def _message(error: BaseException) -> str:
         return (
             f"SystemExit: {str(error)[:_MAX_LINE]}\nexit() and sys.exit() don't end the REPL; end with FINAL(answer)."
         )
+    import traceback  # noqa: PLC0415 - takes 4 ms
+
     formatted = "".join(traceback.TracebackException(type(error), error, None).format_exception_only()).strip()
     lines = [
         line if len(line) <= _MAX_MESSAGE else cut_middle(line, _MAX_MESSAGE)
