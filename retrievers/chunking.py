@@ -132,7 +132,7 @@ class Chunker:
                 if tokens + piece_tokens > self.size and end > start:
                     yield start, end, heading
                     heading = " > ".join(name for _, name in path)
-                    start = self._overlapping(text, start, end, tokens, room=self.size - piece_tokens)
+                    start = self._overlapping(text, start, end, tokens)
                     tokens = self.count(text[start:end]) if start < end else 0
                 tokens += piece_tokens
                 end = piece_end
@@ -162,16 +162,15 @@ class Chunker:
                 stop, tokens = cut, self.count(text[start:cut])
         return stop, tokens
 
-    def _overlapping(self, text: str, start: int, end: int, tokens: int, *, room: int) -> int:
+    def _overlapping(self, text: str, start: int, end: int, tokens: int) -> int:
         """Where a passage begins that repeats the end of ``text[start:end]``: at a line, sentence or word."""
-        allowed = min(self.overlap, room)
-        if allowed <= 0 or tokens == 0:
+        if self.overlap == 0 or tokens == 0:
             return end
-        begin = max(start + 1, end - (end - start) * allowed // tokens)
+        begin = max(start + 1, end - (end - start) * self.overlap // tokens)
         match = _SENTENCE.search(text, begin, end) or _SPACE.search(text, begin, end)
         if match is not None:
             begin = match.end()
-        return begin if begin < end and self.count(text[begin:end]) <= allowed else end
+        return begin if begin < end and self.count(text[begin:end]) <= self.overlap else end
 
 
 def _last(pattern: re.Pattern[str], text: str, start: int, end: int) -> int | None:

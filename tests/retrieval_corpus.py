@@ -39,7 +39,7 @@ DOCUMENTS = [
     Document(
         'notes/odd: (id) "x"',
         'A text with odd words: a:b AND (c OR "d") don\'t foo_bar x=1 C++ 3.14 naïve café.',
-        {"status": "Draft x", "year": 2024.5, "note": ""},
+        {"status": "Draft x", "year": 2024.5, "note": "", "path": "a*b\n[c]/d"},
         "Odd",
     ),
     Document("long", LONG, {"status": "report", "final": False, "score": -1e300}, "A long report"),
@@ -78,6 +78,9 @@ FILTER_CASES = [
     FilterCase({"final": False}, {_LONG}),
     FilterCase({"note": {"exists": True}}, {_ODD}),
     FilterCase({"note": ""}, {_ODD}),
+    FilterCase({"path": {"prefix": "a*"}}, {_ODD}),
+    FilterCase({"path": {"prefix": "a*b\n["}}, {_ODD}),
+    FilterCase({"path": {"prefix": "a.b"}}, set()),
     FilterCase({"author.name": "李"}, {_ZH}),
     FilterCase({"author.id": 2**62 + 1}, {_ZH}),
     FilterCase({"author.id": 2**62}, set()),

@@ -69,13 +69,13 @@ def test_indexing_again_changes_only_what_changed(tmp_path: Path) -> None:
 def test_every_kind_of_change_is_seen(tmp_path: Path, change: Document) -> None:
     retriever = EmbeddedRetriever(tmp_path / "i")
     original = Document("a", "text", {"k": 1}, "title")
-    retriever.index([original])
+    retriever.index([original, *docs(5)])
     assert retriever.index([original]).unchanged == 1
     assert retriever.index([change]).indexed == 1
     # Back again: the old version, deleted but still in a segment, doesn't count as present.
     assert retriever.index([original]).indexed == 1
     assert retriever.search("text")[0].metadata == {"k": 1}
-    assert (retriever.count(), retriever.count_passages()) == (1, 1)
+    assert (retriever.count(), retriever.count_passages()) == (6, 6)
 
 
 def test_the_same_id_twice_in_one_stream_keeps_the_last(tmp_path: Path) -> None:
