@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pyrlm.errors import ConfigurationError
@@ -100,8 +101,7 @@ class RouterConfig:
 
     def fingerprint(self) -> str:
         """Return twelve characters that differ where any field differs."""
-        text = json.dumps(asdict(self), sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return _fingerprint(self)
 
     def _check_number(self, name: str, *, above_one: bool) -> None:
         value = getattr(self, name)
@@ -117,3 +117,9 @@ class RouterConfig:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             kind = f"a whole number of {least} or more" + (", or None" if optional else "")
             raise ConfigurationError(f"RouterConfig({name}={value!r}): expected {kind}.")
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(config: RouterConfig) -> str:
+    text = json.dumps(asdict(config), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -204,12 +204,13 @@ def _affordable(match: Match, gone: Mapping[str, str]) -> Match:
     """Take the first route that the caller's limits allow; refuse where none is left, saying what it would take."""
     order = [route for route in (match.route, *match.escalation) if route not in gone]
     if any(route != "refuse" for route in order) or match.route == "refuse":
-        more = tuple(gone[route] for route in (match.route,) if route in gone)
+        more = tuple(f"{route}: {gone[route]}" for route in (match.route,) if route in gone)
         return replace(match, route=order[0], escalation=tuple(order[1:]), reasons=(*match.reasons, *more))
+    said = [f"{route}: {reason}" for route, reason in sorted(gone.items(), key=lambda item: item[0] != match.route)]
     fallback = [route for route in ("select", "rlm") if route not in gone and route != match.route]
     if fallback:
-        return replace(match, route=fallback[0], escalation=("refuse",), reasons=(*match.reasons, gone[match.route]))
-    return replace(match, route="refuse", escalation=(), reasons=(*match.reasons, *gone.values()))
+        return replace(match, route=fallback[0], escalation=("refuse",), reasons=(*match.reasons, said[0]))
+    return replace(match, route="refuse", escalation=(), reasons=(*match.reasons, *said))
 
 
 def _predictions(facts: Facts, config: RouterConfig) -> dict[str, Prediction]:

@@ -128,7 +128,7 @@ def dropped(facts: Facts, config: RouterConfig) -> dict[str, Drop]:
 def _over(route: str, tokens: int, facts: Facts, config: RouterConfig) -> Drop | None:
     limit = facts.policy.max_total_tokens
     if limit is not None and tokens > limit:
-        reason = f"{route} would take at least {tokens:,} tokens, over max_total_tokens={limit:,}"
+        reason = f"it would take at least {tokens:,} tokens, over max_total_tokens={limit:,}"
         return Drop("max_total_tokens", reason)
     budget = facts.policy.max_cost_usd
     if budget is None:
@@ -139,10 +139,10 @@ def _over(route: str, tokens: int, facts: Facts, config: RouterConfig) -> Drop |
         usage = Usage(input_tokens=prompt, output_tokens=_SHORTEST_REPLY, cached_input_tokens=cached)
         cost = facts.price.cost(usage)
         if cost > budget:
-            return Drop("max_cost_usd", f"{route} would cost at least ${cost:.4f}, over max_cost_usd={budget:g}")
+            return Drop("max_cost_usd", f"it would cost at least ${cost:.4f}, over max_cost_usd={budget:g}")
     size = facts.tokens.best if facts.tokens else 0
     prediction = predict(route, size, config.recorded_runs, config.min_recorded_runs)
     if prediction is not None and prediction.cost_p50 is not None and prediction.cost_p50 > budget:
-        reason = f"{route} is predicted to cost ${prediction.cost_p50:.4f} (median), over max_cost_usd={budget:g}"
+        reason = f"it is predicted to cost ${prediction.cost_p50:.4f} (median), over max_cost_usd={budget:g}"
         return Drop("max_cost_usd", reason)
     return None

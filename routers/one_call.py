@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyrlm import prompts
 from pyrlm.calls import Call
 from pyrlm.citations import find_quotes
-from pyrlm.errors import MaxSecondsExceeded, PolicyError
+from pyrlm.errors import MaxSecondsExceeded
 from pyrlm.replies import parse_direct
 from pyrlm.routers.work import Answer
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from pyrlm.adapters.base import Message
     from pyrlm.calls import Reply
+    from pyrlm.citations import Citation
     from pyrlm.routers.work import Work
 
 __all__ = ["ask_once", "ask_with_room"]
+
+_AT_ONCE_CHARS = 1_000_000  # quotes are found in so much text in less time than a thread takes to start
 
 
 async def ask_once(
@@ -42,7 +45,7 @@ async def ask_once(
     size = sum(map(len, pieces))
     reply = await ask_with_room(work, messages, f"{work.query}\n[{route}: {len(pieces)} texts, {size:,} characters]")
     direct = parse_direct(reply.text)
-    citations, missing = await asyncio.to_thread(find_quotes, direct.quotes, work.context)
+    citations, missing = await _checked(work, direct.quotes)
     return Answer(
         route=route,
         text=direct.answer,
@@ -59,20 +62,24 @@ async def ask_once(
     )
 
 
+async def _checked(work: Work, quotes: Sequence[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
+    if work.chars <= _AT_ONCE_CHARS:
+        return find_quotes(quotes, work.context)
+    return await asyncio.to_thread(find_quotes, quotes, work.context)
+
+
 async def ask_with_room(work: Work, messages: list[Message], shown: str) -> Reply:
     """Ask; a reply that was cut is asked for once more with more room, before anything else is tried."""
     reply = await _ask(work, messages, shown, work.answer_tokens)
-    more = _more_room(work, reply)
-    if not reply.cut or more <= reply.max_tokens:
+    if not reply.cut:
         return reply
-    work.caller.recorder.record(
-        "escalation", reason=f"the reply was cut at {reply.max_tokens} tokens: asked again with {more}"
-    )
-    try:
-        return await _ask(work, messages, shown, more)
-    except PolicyError as error:
-        work.caller.recorder.record("limit", reason=f"no room to ask again: {error}", data={"limit": error.limit})
+    more = _more_room(work, messages, reply)
+    if more <= reply.max_tokens:
+        work.caller.recorder.record("limit", reason=f"the reply was cut at {reply.max_tokens} tokens: no room for more")
         return reply
+    reason = f"the reply was cut at {reply.max_tokens} tokens: asked again with {more}"
+    work.caller.recorder.record("escalation", reason=reason)
+    return await _ask(work, messages, shown, more)
 
 
 async def _ask(work: Work, messages: list[Message], shown: str, max_tokens: int) -> Reply:
@@ -94,12 +101,19 @@ async def _ask(work: Work, messages: list[Message], shown: str, max_tokens: int)
         raise MaxSecondsExceeded(f"max_seconds={limit}: the call was still under way when they were over.") from None
 
 
-def _more_room(work: Work, reply: Reply) -> int:
-    """Return the larger cap: times `length_factor`, within what the model's window and its output limit leave."""
-    window = work.root.window
+def _more_room(work: Work, messages: list[Message], reply: Reply) -> int:
+    """Return the larger cap: times `length_factor`, within the model's window and what the limits leave; else 0."""
+    window, price, left = work.root.window, work.root.price, work.caller.budget.left()
     used = reply.step.usage.input_tokens if reply.step.usage is not None else 0
+    bound = work.root.counter.upper_bound_messages(messages)
     most = min(work.answer_tokens * work.config.length_factor, window.total_tokens - used)
-    return most if window.output_limit is None else min(most, window.output_limit)
+    if window.output_limit is not None:
+        most = min(most, window.output_limit)
+    if left.tokens is not None:
+        most = min(most, left.tokens - bound)
+    if left.cost_usd is not None and price is not None and most > 0 and price.upper_cost(bound, most) > left.cost_usd:
+        return 0
+    return most
 
 
 def _signal(reply: Reply, text: str, *, abstained: bool, quotes: int, missing: int) -> str:

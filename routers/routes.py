@@ -39,14 +39,14 @@ async def take_route(route: str, work: Work) -> Answer:
 
 
 async def _baseline(work: Work) -> Answer:
-    return await ask_once(work, "baseline", work.context.texts, coverage=1.0)
+    return await ask_once(work, "baseline", work.pieces, coverage=1.0)
 
 
 async def _select(work: Work) -> Answer:
     passages = await find_passages(work, work.query)
     if not passages:
         return Answer(route="select", signal="no passage holds a term of the query")
-    read = sum(len(passage.text) for passage in passages) / max(1, sum(map(len, work.context.texts)))
+    read = sum(len(passage.text) for passage in passages) / max(1, work.chars)
     return await ask_once(work, "select", [passage.text for passage in passages], coverage=min(1.0, read))
 
 

@@ -172,7 +172,8 @@ class SmartRouter:
             work = self._work(request, recorder)
             routes = (work.decision.route, *(work.decision.escalation if escalate else ()))
             answer = await answer_by_routes(work, routes)
-            verdict = await verify(work, answer) if work.decision.verify and answer.says_something else None
+            checkable = work.decision.verify and answer.says_something and answer.error is None
+            verdict = await verify(work, answer) if checkable else None
             return conclude(work, answer, verdict, raise_errors=self.on_limit == "raise")
         except PyRLMError as error:
             error.trace = recorder.trace

@@ -156,4 +156,4 @@ async def _ask_again(work: Work, route: str) -> Answer:
             return await ask_once(work, "select", texts, coverage=min(1.0, read), system=_SYSTEM)
         if not work.fits:
             return Answer(route="select", signal="no passage holds a term of the query")
-    return await ask_once(work, "baseline", work.context.texts, coverage=1.0, system=_SYSTEM)
+    return await ask_once(work, "baseline", work.pieces, coverage=1.0, system=_SYSTEM)

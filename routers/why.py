@@ -53,7 +53,7 @@ def would_flip(match: Match, sizes: Sizes, config: RouterConfig, *, forced: bool
     if match.rule == 3:  # noqa: PLR2004 - the row of the empty text
         return "any text"
     if gone is not None:
-        return f"a higher limit ({gone}): {first_match(sizes, config).route}"
+        return f"a higher limit (the table's route was dropped: {gone}): {first_match(sizes, config).route}"
     if match.rule == 4:  # noqa: PLR2004 - the row of the deterministic plan
         later = first_match(replace(sizes, plan=False), config)
         return f"without the pattern or marker: {later.route} (rule {later.rule})"

@@ -9,7 +9,7 @@ from pyrlm.citations import Citation
 from pyrlm.routers.limits import answer_reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pyrlm.adapters.base import Usage
     from pyrlm.calls import Caller, Model
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pyrlm.routers.result import Attempt
 
 __all__ = ["Answer", "Work"]
+
+_FRAMED_DOCUMENTS = 20
+"""Documents that a prompt shows each in a frame of its own, of about six tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,12 @@ class Work:
     def chars(self) -> int:
         """Characters of the text."""
         return self.context.len_chars()
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """The whole text for one prompt: its documents, joined where their frames would weigh as much as they do."""
+        texts = self.context.texts
+        return texts if len(texts) <= _FRAMED_DOCUMENTS else [self.context.separator.join(texts)]
 
     @property
     def fits(self) -> bool:

@@ -19,6 +19,7 @@ from pyrlm.errors import (
     NestedRunError,
     PriceUnknownError,
 )
+from pyrlm.routers import RecordedRun
 
 TEXT = "The warranty lasts 24 months.\nThe battery is not covered.\nReturns go to Lyon.\n"
 LONG = "Nothing of interest happened on that day in the quiet harbour town.\n" * 1_500
@@ -227,6 +228,39 @@ def test_a_limit_met_on_the_way_keeps_what_was_paid_for():
     assert "limit" in kinds(result)
 
 
+def test_a_cut_reply_is_not_asked_again_where_the_limits_leave_no_more_room():
+    cut = ModelResponse("24 mon", finish_reason="length", usage={"prompt_tokens": 100, "completion_tokens": 400})
+    result, adapter = route([cut], policy=Policy(max_total_tokens=900), run={"escalate": False})
+    assert (result.output, result.status, len(adapter.calls)) == ("24 mon", "limit", 1)
+    assert "no room for more" in result.trace.of_kind("limit")[0].reason
+
+
+def test_time_ends_a_direct_call():
+    adapter = FakeAdapter([GOOD], delay=30.0)
+    result = SmartRouter(adapter, policy=Policy(max_seconds=0.2)).run(QUERY, TEXT)
+    assert (result.status, result.limit, result.output) == ("limit", "max_seconds", "")
+    assert result.elapsed < 10
+
+
+def test_many_small_documents_are_one_text_of_the_prompt():
+    result, adapter = route(["17"], query="How many are there?", context=[f"item {number}" for number in range(200)])
+    assert result.output == "17"
+    assert adapter.calls[0].text.count("<text>") == 1
+    assert "item 0\n\nitem 1" in adapter.calls[0].text
+
+
+def test_recorded_runs_come_from_results():
+    result, _ = route(
+        ["NO_ANSWER", *LOOP], config=RouterConfig(price=Price(input_usd_per_mtok=1.0, output_usd_per_mtok=1.0))
+    )
+    records = RecordedRun.of(result)
+    assert [record.route for record in records] == ["baseline", "rlm"]
+    assert sum(record.tokens for record in records) == result.tokens_used
+    assert sum(record.cost_usd for record in records) == pytest.approx(result.cost_usd)
+    config = RouterConfig(recorded_runs=records * 10)
+    assert set(SmartRouter(FakeAdapter([]), config=config).decide(QUERY, TEXT).predicted) == {"baseline", "rlm"}
+
+
 def test_a_limit_can_be_raised_with_trace_and_result():
     big = Policy(max_total_tokens=9_000)
     usage = {"prompt_tokens": 300, "completion_tokens": 8_600}
@@ -375,7 +409,7 @@ def test_tokens_decide_and_not_characters():
     chinese, english = router.decide(QUERY, "今天天气很好，" * 1_100), router.decide(QUERY, "A fine day. " * 640)
     assert english.rule == 5
     assert chinese.rule != 5
-    assert english.tokens.high < chinese.tokens.low
+    assert english.tokens.best < chinese.tokens.best
 
 
 def test_decide_is_what_run_does_and_asks_nothing():
