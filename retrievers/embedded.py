@@ -10,15 +10,15 @@ from pyrlm.retrievers.embeddings import embed_query
 from pyrlm.retrievers.filters import parse_filters
 from pyrlm.retrievers.folder import IndexFolder
 from pyrlm.retrievers.fusion import reciprocal_rank_fusion
-from pyrlm.retrievers.previews import PREVIEW_CHARS
+from pyrlm.retrievers.previews import PREVIEW_CHARS, Previewer
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, DocumentPart, Filters, Hits, check_query
 from pyrlm.retrievers.queries import query_terms
-from pyrlm.retrievers.results import hits, read
+from pyrlm.retrievers.results import diverse, hits, read
 
 if TYPE_CHECKING:
     import os
     from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import tantivy
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedRetriever"]
 
 NO_WORDS: Final = "the query holds no words to search for"
+LISTING: Final = "every document that the filters match, in no order of worth"
+HYBRID_DEPTH: Final = 50
+"""Passages of each ranking that are joined, at least."""
 NO_EMBEDDER: Final = "ranked by BM25 alone: this retriever has no embedder"
 
 
@@ -88,14 +91,11 @@ class EmbeddedRetriever(IndexFolder):
         snapshot = self._snapshot()
         node = parse_filters(filters, snapshot.manifest.fields)
         words = query_terms(query)
-        depth = _depth(top_k)
         if words:
-            ranked, note = snapshot.find(words, node, depth), ""
-        elif node is not None and not query.strip():
-            ranked, note = snapshot.listing(node, top_k), "every document that the filters match, in no order of worth"
-        else:
-            ranked, note = [], NO_WORDS
-        return self._hits(snapshot, ranked, words, top_k, method="bm25", note=note)
+            return self._hits(snapshot, lambda depth: snapshot.find(words, node, depth), words, top_k)
+        if node is not None and not query.strip():
+            return self._hits(snapshot, lambda _: snapshot.listing(node, top_k), words, top_k, note=LISTING)
+        return Hits(note=NO_WORDS)
 
     def vector_search(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """Rank passages by the cosine between their vectors and the query's; scores are (1 + cosine) / 2.
@@ -112,8 +112,8 @@ class EmbeddedRetriever(IndexFolder):
         words = query_terms(query)
         if not words or not snapshot.passages:
             return Hits(method="vector", note=NO_WORDS if not words else "")
-        ranked = snapshot.nearest(embed_query(self._embedder, query), node, _depth(top_k))
-        return self._hits(snapshot, [(at, (1 + cosine) / 2) for at, cosine in ranked], words, top_k, method="vector")
+        vector = embed_query(self._embedder, query)
+        return self._hits(snapshot, lambda depth: snapshot.nearest(vector, node, depth), words, top_k, method="vector")
 
     def hybrid_search(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """Rank passages by BM25 and by vectors, joined by reciprocal rank fusion.
@@ -135,11 +135,15 @@ class EmbeddedRetriever(IndexFolder):
         except RetrieverError as error:
             found = self.search(query, top_k, filters)
             return Hits(found, method="bm25", note=f"ranked by BM25 alone: {error}")
-        depth = max(50, _depth(top_k))
-        lists = [snapshot.find(words, node, depth), snapshot.nearest(vector, node, depth)]
-        places = {(at.segment_ord, at.doc): at for ranked in lists for at, _ in ranked}
-        fused = reciprocal_rank_fusion([(at.segment_ord, at.doc) for at, _ in ranked] for ranked in lists)
-        return self._hits(snapshot, [(places[key], score) for key, score in fused], words, top_k, method="hybrid")
+
+        def fetch(depth: int) -> list[tuple[tantivy.DocAddress, float]]:
+            depth = max(depth, HYBRID_DEPTH)
+            lists = [snapshot.find(words, node, depth), snapshot.nearest(vector, node, depth)]
+            places = {(at.segment_ord, at.doc): at for ranked in lists for at, _ in ranked}
+            fused = reciprocal_rank_fusion([(at.segment_ord, at.doc) for at, _ in ranked] for ranked in lists)
+            return [(places[key], score) for key, score in fused]
+
+        return self._hits(snapshot, fetch, words, top_k, method="hybrid")
 
     def search_batch(self, queries: Sequence[str], top_k: int = 10, filters: Filters | None = None) -> list[Hits]:
         """`search` for each query."""
@@ -168,23 +172,15 @@ class EmbeddedRetriever(IndexFolder):
     def _hits(
         self,
         snapshot: Snapshot,
-        ranked: Sequence[tuple[tantivy.DocAddress, float]],
+        fetch: Callable[[int], Sequence[tuple[tantivy.DocAddress, float]]],
         words: Counter[str],
         top_k: int,
         *,
-        method: Method,
+        method: Method = "bm25",
         note: str = "",
     ) -> Hits:
-        return hits(
-            snapshot,
-            ranked,
-            words,
-            top_k,
-            per_document=self._per_document,
-            preview_chars=self._preview_chars,
-            method=method,
-            note=note,
-        )
+        ranked = diverse(snapshot, fetch, top_k, self._per_document)
+        return hits(snapshot, ranked, Previewer(words, self._preview_chars), method=method, note=note)
 
     async def asearch(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """`search`, in a thread."""
@@ -201,8 +197,3 @@ class EmbeddedRetriever(IndexFolder):
     async def aget(self, doc_id: str, offset: int = 0, limit: int = MAX_GET_CHARS) -> DocumentPart:
         """`get`, in a thread."""
         return await asyncio.to_thread(self.get, doc_id, offset, limit)
-
-
-def _depth(top_k: int) -> int:
-    """Passages to look at, so that some can give way to other documents."""
-    return min(4 * top_k, top_k + 200)

@@ -105,10 +105,10 @@ class Snapshot:
     def nearest(
         self, vector: NDArray[np.float32], node: Node | None, limit: int
     ) -> list[tuple[tantivy.DocAddress, float]]:
-        """The best passages by cosine."""
+        """The best passages by cosine; scores are (1 + cosine) / 2."""
         table = self._table()
         rows = None if node is None else self._allowed(node, table)
-        return [(table.address(row), score) for row, score in table.nearest(vector, limit, rows)]
+        return [(table.address(row), (1.0 + cosine) / 2.0) for row, cosine in table.nearest(vector, limit, rows)]
 
     def groups(self, addresses: Sequence[tantivy.DocAddress]) -> list[Any]:
         """For each passage, a number that stands for its document."""

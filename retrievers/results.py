@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.fusion import spread
-from pyrlm.retrievers.previews import Previewer
 from pyrlm.retrievers.protocol import (
     Document,
     DocumentPart,
@@ -19,31 +20,48 @@ from pyrlm.retrievers.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     import tantivy
 
+    from pyrlm.retrievers.previews import Previewer
     from pyrlm.retrievers.reading import Snapshot
 
-__all__ = ["hits", "read", "stored_document"]
+    Ranked = Sequence[tuple[tantivy.DocAddress, float]]
+
+__all__ = ["diverse", "hits", "read", "stored_document"]
+
+DEPTH_LIMIT: Final = 1_000
+"""Passages beyond which no further documents are looked for."""
 
 
-def hits(
-    snapshot: Snapshot,
-    ranked: Sequence[tuple[tantivy.DocAddress, float]],
-    words: Iterable[str],
-    top_k: int,
-    *,
-    per_document: int,
-    preview_chars: int,
-    method: Method,
-    note: str = "",
-) -> Hits:
-    """Choose `top_k` of the ranked passages, so that no document fills the list, and show them."""
-    groups = snapshot.groups([address for address, _ in ranked])
-    chosen = spread(list(zip(groups, ranked, strict=True)), top_k, group=lambda item: item[0], per_group=per_document)
-    previewer = Previewer(words, preview_chars)
-    found = (_hit(snapshot.payload(address), score, previewer) for _, (address, score) in chosen)
+def diverse(
+    snapshot: Snapshot, fetch: Callable[[int], Ranked], top_k: int, per_document: int
+) -> list[tuple[tantivy.DocAddress, float]]:
+    """The first `top_k` of a ranking, with at most `per_document` passages of a document while there are others.
+
+    Looks at four times as many passages, and at more where one document holds most of these.
+
+    Args:
+        snapshot: The state of the index.
+        fetch: Returns so many passages, best first.
+        top_k: Passages to choose.
+        per_document: Passages of one document.
+    """
+    depth = min(4 * top_k, top_k + 200)
+    while True:
+        ranked = fetch(depth)
+        groups = snapshot.groups([address for address, _ in ranked])
+        free = sum(min(count, per_document) for count in Counter(groups).values())
+        if free >= top_k or len(ranked) < depth or depth >= DEPTH_LIMIT:
+            pairs = list(zip(groups, ranked, strict=True))
+            return [found for _, found in spread(pairs, top_k, group=itemgetter(0), per_group=per_document)]
+        depth *= 4
+
+
+def hits(snapshot: Snapshot, ranked: Ranked, previewer: Previewer, *, method: Method, note: str = "") -> Hits:
+    """Show passages of the index."""
+    found = (_hit(snapshot.payload(address), score, previewer) for address, score in ranked)
     return Hits(found, method=method, note=note)
 
 
