@@ -116,6 +116,7 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
     stage = session.stage
     insufficient = stage.require_grounded and not is_grounded(candidate, session.repl.printed)
     if not last and (stage.hands_over or insufficient):
+        session.best = None if stage.hands_over else candidate  # a finding for the next stage is no answer
         return Continue("\n\n".join(part for part in (seen, session.open_next_stage()) if part))
     return Finished(candidate)
 

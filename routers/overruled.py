@@ -14,7 +14,10 @@ def with_numbers(adapter: Any, *, price: Price | None, context_window: int | Non
     """Return `adapter` with these attributes; itself where there is nothing to put in."""
     known = {"price": price, "context_window": context_window}
     given = {name: value for name, value in known.items() if value is not None}
-    return _Overruled(adapter, given) if given and adapter is not None else adapter
+    if adapter is None or not given:
+        return adapter
+    named = type(type(adapter).__qualname__, (_Overruled,), {})  # its name stands in messages and in the cache's key
+    return named(adapter, given)
 
 
 class _Overruled:

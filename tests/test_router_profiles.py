@@ -149,3 +149,10 @@ def test_one_budget_covers_all_routes_of_a_run():
     assert (result.status, result.limit) == ("limit", "max_total_tokens")
     assert 30_000 < result.tokens_used == billed == sum(attempt.tokens for attempt in result.attempts) <= 60_000
     assert len(server.bodies) == len(result.trace.calls)
+
+
+def test_what_a_stage_handed_over_is_not_taken_for_the_answer():
+    narrow = python("passages = ['The warranty', 'of the pump']\nprint(len(passages))")
+    script = scripted([narrow, "FINAL_VAR: passages", python("print(2)"), python("print(3)")])
+    result, _ = ask(script, run={"profile": "hybrid", "escalate": False}, policy=Policy(max_steps=3))
+    assert (result.output, result.status, result.limit) == ("", "limit", "max_steps")
