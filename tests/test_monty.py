@@ -3,15 +3,11 @@
 import asyncio
 import os
 import signal
-import threading
 
 import pytest
 from repl_conformance import CASES, check_crash_and_replacement, check_variables, run_case
 
-from pyrlm.context import Context
-from pyrlm.errors import ReplCrashedError, WireError
 from pyrlm.repl.monty import MontyRepl
-from pyrlm.repl.protocol import Setup
 
 
 def kill(repl):

@@ -29,7 +29,7 @@ _HEAP = 384 << 20
 _GRACE = 1.5  # seconds beyond the limit, by the host's clock, after which a worker is killed
 _MAX_CODE = 500_000
 _MAX_CALLS_MORE = 50
-_SAVED_SHARE = 4  # a state is kept while the worker holds less than this part of its memory
+_SAVED = 100 << 20  # bytes that the worker may hold for its state to be kept; 7 ms a megabyte, between two steps
 _GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
 _ENDING = ("FINAL", "FINAL_VAR", "SHOW_VARS")
 _log = logging.getLogger("pyrlm")
@@ -126,7 +126,8 @@ class MontyRepl:
         self._known = Known(host=frozenset(host), modules={m: m for m in _GIVEN_MODULES})
         thread = self._running()
         self._restore = "".join(
-            f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n" for name in functions
+            f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n"
+            for name in functions
         )
         source = f"import {', '.join(_GIVEN_MODULES)}\n{prelude(('_pyrlm_sent',), self._loaded)}\n{self._restore}"
         variables = {name: monty_text.inward(value) for name, value in self._setup.variables.items()}
@@ -252,7 +253,9 @@ class MontyRepl:
         if kind == "TimeoutError" and turn.clock.elapsed >= 0.8 * self._setup.timeout:
             return await self._restored(kind, f"{text}\n{self._time_over(code)}")
         if kind == "MemoryError" and "limit" in raised and "memory" in raised:
-            return await self._restored(kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces.")
+            return await self._restored(
+                kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces."
+            )
         return kind, text
 
     def _time_over(self, code: str) -> str:
@@ -292,7 +295,7 @@ class MontyRepl:
         if thread is None:
             return
         self._saved = None
-        if thread.memory() > self._memory() // _SAVED_SHARE:
+        if thread.memory() > min(_SAVED, self._memory() // 3):
             return
         try:
             self._saved = (thread.save(), self._known.copy(), set(self._loaded), self._text_loaded)

@@ -19,7 +19,10 @@ _HINTS = (
     ("exception groups", "Use except."),
     ("method decorators", "Use plain methods."),
     ("class bodies containing", "Keep only methods and simple values in the class body."),
-    ("cannot suspend in this synchronous context", "Call it in a for loop or a list comprehension, not inside a native callback."),
+    (
+        "cannot suspend in this synchronous context",
+        "Call it in a for loop or a list comprehension, not inside a native callback.",
+    ),
     ("No module named", "Importable here: {modules}."),
     ("'list' object is not an iterator", "Use iter(…) around it before next()."),
     ("nested quantifier", "Simplify the pattern."),
@@ -79,4 +82,6 @@ def describe(error: Any, sources: Mapping[str, tuple[str, Sequence[int] | None]]
     advice = hint(message)
     end = "." if advice and not message.endswith(".") else ""
     summary = f"{kind}{colon if message else ''}{message}{end}{advice}"
-    return kind, "\n".join(["Traceback (most recent call last):", *(f"  {s}" for s in shown), summary] if shown else [summary])
+    return kind, "\n".join(
+        ["Traceback (most recent call last):", *(f"  {s}" for s in shown), summary] if shown else [summary]
+    )

@@ -8,6 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
 __all__ = ["main"]
 
 
@@ -27,7 +31,7 @@ def main(arguments: list[str]) -> None:
     os.execv(arguments[0], ["monty", *arguments[1:]])  # noqa: S606 - the program that this file is for
 
 
-def _folder(name: str, path: str) -> object:
+def _folder(name: str, path: str) -> ModuleType:
     """Make an empty package, so that nothing but the modules asked for is loaded."""
     module = type(sys)(name)
     module.__path__ = [path]

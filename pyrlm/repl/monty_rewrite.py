@@ -21,7 +21,8 @@ __all__ = ["Known", "Rewritten", "UnsupportedError", "prelude", "rewrite"]
 
 _HELPER = re.compile(r"\b_pyrlm_\w+")
 _DEFINED = re.compile(
-    r"^(?:def |class )?(_pyrlm_\w+)(?: = |\(|:)|import \w+ as (_pyrlm_\w+)|(?:, |import )\w+ as (_pyrlm_\w+)", re.M
+    r"^(?:def |class )?(_pyrlm_\w+)(?: = |\(|:)|import \w+ as (_pyrlm_\w+)|(?:, |import )\w+ as (_pyrlm_\w+)",
+    re.MULTILINE,
 )
 
 
@@ -42,31 +43,33 @@ class Rewritten:
     known: Known
 
 
+_PRELUDE = [
+    "core",
+    "order",
+    "objects",
+    "re",
+    "match",
+    "methods",
+    "text",
+    "formats",
+    "diff",
+    "pprint",
+    "math",
+    "statistics",
+    "std",
+    "collections",
+    "enum",
+    "runtime",
+]
+
+
 @cache
 def _pieces() -> dict[str, str]:
-    from pyrlm.repl import (  # noqa: PLC0415 - 60 KB of text that only this backend needs
-        monty_prelude_core,
-        monty_prelude_diff,
-        monty_prelude_math,
-        monty_prelude_methods,
-        monty_prelude_objects,
-        monty_prelude_re,
-        monty_prelude_std,
-        monty_prelude_text,
-    )
+    from importlib import import_module  # noqa: PLC0415 - 80 KB of text that only this backend needs
 
     merged: dict[str, str] = {}
-    for module in (
-        monty_prelude_core,
-        monty_prelude_objects,
-        monty_prelude_re,
-        monty_prelude_methods,
-        monty_prelude_text,
-        monty_prelude_diff,
-        monty_prelude_math,
-        monty_prelude_std,
-    ):
-        merged |= module.PIECES
+    for room in _PRELUDE:
+        merged |= import_module(f"pyrlm.repl.monty_prelude_{room}").PIECES
     return merged
 
 
@@ -138,7 +141,7 @@ def rewrite(code: str, known: Known, *, echo: bool = False) -> Rewritten:
     bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
     bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
     bound |= {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
-    _foresee(tree, after, top, bound)
+    _foresee(tree, after, bound)
     last = tree.body[-1] if tree.body else None
     before = ast.dump(tree)
     causes = any(isinstance(n, ast.Attribute) and n.attr in {"__cause__", "__context__"} for n in ast.walk(tree))
@@ -154,40 +157,33 @@ def rewrite(code: str, known: Known, *, echo: bool = False) -> Rewritten:
     if ast.dump(made) == before:
         return Rewritten(source=code, lines=None, pieces=(), known=after)
     source, lines = emit(made)
-    return Rewritten(
-        source=source, lines=lines, pieces=tuple(dict.fromkeys(_HELPER.findall(source))), known=after
-    )
+    return Rewritten(source=source, lines=lines, pieces=tuple(dict.fromkeys(_HELPER.findall(source))), known=after)
 
 
 def _is_print(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
 
 
-def _foresee(tree: ast.Module, known: Known, top: set[str], bound: set[str]) -> None:
+def _foresee(tree: ast.Module, known: Known, bound: set[str]) -> None:
     """Learn what holds for the whole program before the first statement is rewritten."""
     for name in bound & set(known.modules):
         del known.modules[name]
+    known.function_names |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Delete):
             known.deleted |= {t.id for t in ast.walk(node) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Del)}
-        elif isinstance(node, ast.FunctionDef):
-            known.function_names.add(node.name)
         elif isinstance(node, ast.ImportFrom):
             known.compared |= any(a.name == "cmp_to_key" for a in node.names)
             known.kinds |= node.module in {"collections.abc", "numbers"}
         elif isinstance(node, ast.Attribute):
-            known.compared |= node.attr == "cmp_to_key"
-            known.kinds |= node.attr == "abc"
-            owner = node.value
-            if isinstance(node.ctx, ast.Store) and isinstance(owner, ast.Name) and owner.id in known.function_names:
-                known.function_attributes.add(node.attr)
+            _foresee_attribute(node, known)
         elif isinstance(node, ast.ClassDef):
             known.kinds |= bool(node.bases)
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
-            and isinstance(node.value, ast.Name)
-            and node.value.id in known.function_names
-        ):
-            known.function_attributes.add(node.attr)
+
+
+def _foresee_attribute(node: ast.Attribute, known: Known) -> None:
+    known.compared |= node.attr == "cmp_to_key"
+    known.kinds |= node.attr == "abc"
+    owner = node.value
+    if isinstance(node.ctx, ast.Store) and isinstance(owner, ast.Name) and owner.id in known.function_names:
+        known.function_attributes.add(node.attr)

@@ -1,12 +1,14 @@
 """Rewrites of classes: properties, static and class methods, inheritance by copying, enums, named tuples, exceptions."""
 
+# ruff: noqa: D102, N802 - the methods are named by ast.NodeTransformer or after the builtin that they rewrite
+
 from __future__ import annotations
 
 import ast
 import copy
 
 from pyrlm.repl import monty_rewrite_tables as tables
-from pyrlm.repl.monty_rewrite_expr import Expressions
+from pyrlm.repl.monty_rewrite_lazy import Lazies
 from pyrlm.repl.monty_rewrite_scan import ClassInfo, UnsupportedError
 
 __all__ = ["Classes"]
@@ -52,7 +54,7 @@ class _Supers(ast.NodeTransformer):
         return ast.copy_location(ast.Call(method, [ast.Name(self.first, ast.Load()), *node.args], node.keywords), node)
 
 
-class Classes(Expressions):
+class Classes(Lazies):
     """The part of the rewriter that replaces class definitions."""
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST | list[ast.stmt]:

@@ -5,6 +5,8 @@ on: a number, or a pair of number and yielded value, or None at the end. A `yiel
 value is used, is not supported and left to Monty's own error.
 """
 
+# ruff: noqa: N815 - the methods are named by ast.NodeTransformer or after the builtin that they rewrite
+
 from __future__ import annotations
 
 import ast

@@ -117,9 +117,9 @@ def bound_names(nodes: list[ast.stmt]) -> list[str]:
             names = [node.name]
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.asname or alias.name.split(".")[0] for alias in node.names]
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names = [node.name]
-        elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
+        elif (isinstance(node, ast.ExceptHandler) and node.name) or (
+            isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name
+        ):
             names = [node.name]
         elif isinstance(node, ast.MatchMapping) and node.rest:
             names = [node.rest]
@@ -139,9 +139,9 @@ def consumed(tree: ast.AST) -> set[int]:
                 found.update(id(argument) for argument in node.args)
         elif isinstance(node, (ast.For, ast.comprehension)):
             found.add(id(node.iter))
-        elif isinstance(node, (ast.Starred, ast.YieldFrom)):
-            found.add(id(node.value))
-        elif isinstance(node, ast.Assign) and any(isinstance(t, (ast.Tuple, ast.List)) for t in node.targets):
+        elif isinstance(node, (ast.Starred, ast.YieldFrom)) or (
+            isinstance(node, ast.Assign) and any(isinstance(t, (ast.Tuple, ast.List)) for t in node.targets)
+        ):
             found.add(id(node.value))
         elif isinstance(node, ast.Compare):
             found.update(id(c) for c in node.comparators)

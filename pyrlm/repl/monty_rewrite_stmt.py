@@ -1,5 +1,7 @@
 """Rewrites of statements: imports, `del`, assignments to attributes, generators, loops, own exceptions."""
 
+# ruff: noqa: D102, N802 - the methods are named by ast.NodeTransformer or after the builtin that they rewrite
+
 from __future__ import annotations
 
 import ast
@@ -32,8 +34,6 @@ class Rewriter(Classes):
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         given = [a.arg for a in [*every, *(x for x in (arguments.vararg, arguments.kwarg) if x)]]
         return [n for n in dict.fromkeys([*given, *bound_names(function.body)]) if not n.startswith("_pyrlm_")]
-
-    # imports
 
     def visit_Import(self, node: ast.Import) -> ast.AST | list[ast.stmt]:
         made: list[ast.stmt] = []
@@ -259,9 +259,8 @@ class Rewriter(Classes):
             node.exc = call("_pyrlm_raise", node.exc, like=node)
         if node.exc is not None and node.cause is not None and self.causes:
             node.exc = call("_pyrlm_from", node.exc, node.cause, like=node)
-        if node.cause is not None and not (isinstance(node.cause, ast.Constant) and node.cause.value is None):
-            if self.own_exceptions():
-                node.cause = None
+        if node.cause is not None and not isinstance(node.cause, ast.Constant) and self.own_exceptions():
+            node.cause = None
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:

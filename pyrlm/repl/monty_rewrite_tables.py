@@ -28,11 +28,38 @@ def _words(text: str) -> frozenset[str]:
 
 MODULES = {
     name: "_pyrlm_mod_" + name.replace(".", "_")
-    for name in (
-        "heapq statistics textwrap string operator contextlib io html difflib enum ast fractions calendar urllib "
-        "urllib.parse struct threading logging concurrent concurrent.futures types pprint queue abc traceback warnings "
-        "zoneinfo numbers fnmatch collections.abc"
-    ).split()
+    for name in [
+        "heapq",
+        "statistics",
+        "textwrap",
+        "string",
+        "operator",
+        "contextlib",
+        "io",
+        "html",
+        "difflib",
+        "enum",
+        "ast",
+        "fractions",
+        "calendar",
+        "urllib",
+        "urllib.parse",
+        "struct",
+        "threading",
+        "logging",
+        "concurrent",
+        "concurrent.futures",
+        "types",
+        "pprint",
+        "queue",
+        "abc",
+        "traceback",
+        "warnings",
+        "zoneinfo",
+        "numbers",
+        "fnmatch",
+        "collections.abc",
+    ]
 }
 """Modules that Monty has not at all, by the prelude piece that stands for them."""
 

@@ -31,7 +31,10 @@ def size(context: Context) -> int:
     """Return an upper bound of the text's bytes in the worker, 0 where it is too long to be handed over."""
     if _chars(context) > MAX_CHARS:
         return 0
-    return sum(len(t) if t.isascii() else len(t.encode("utf-8", "replace")) for t in context.texts) + len(context.texts) * 8
+    return (
+        sum(len(t) if t.isascii() else len(t.encode("utf-8", "replace")) for t in context.texts)
+        + len(context.texts) * 8
+    )
 
 
 def wanted(context: Context | None, code: str, known: Known) -> bool:

@@ -25,7 +25,9 @@ def _binary() -> Path:
     """Return the binary of the installed runtime: not of PATH or of an environment variable, which others may set."""
     name = "monty.exe" if sys.platform == "win32" else "monty"
     folders = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent)]
-    user = sysconfig.get_path("scripts", f"{os.name}_user") if f"{os.name}_user" in sysconfig.get_scheme_names() else None
+    user = (
+        sysconfig.get_path("scripts", f"{os.name}_user") if f"{os.name}_user" in sysconfig.get_scheme_names() else None
+    )
     for folder in [*folders, *([user] if user else [])]:
         path = Path(folder) / name
         if path.is_file():
@@ -62,7 +64,7 @@ class Launcher:
         script = Path(self._folder) / "monty"
         start = Path(__file__).with_name("monty_launch.py")
         words = [sys.executable, "-I", "-S", str(start), str(binary)]
-        script.write_text(f"#!/bin/sh\nexec env -i {shlex.join(words)} \"$@\"\n", encoding="utf-8")
+        script.write_text(f'#!/bin/sh\nexec env -i {shlex.join(words)} "$@"\n', encoding="utf-8")
         script.chmod(0o700)
         self.path = str(script)
         self.layers = _LAYERS
