@@ -97,8 +97,7 @@ async def attack(code):
         assert len(result.stdout) <= 1_000
         assert len(result.error or "") < 6_000
         assert result.host_calls <= 200
-    except ReplCrashedError as error:
-        assert "lost" in str(error)
+    except ReplCrashedError:
         await repl.start(setup)
     assert loop.time() - began < 0.5 + GRACE + NOISE
     assert sum(sizes) < 256 << 20

@@ -13,6 +13,8 @@ from pyrlm.repl import monty_errors, monty_text
 from pyrlm.repl.common import cut_middle
 from pyrlm.repl.drive import Answer, CodeClock, FunctionTable, HostCalls
 from pyrlm.repl.functions import context_functions
+from pyrlm.repl.monty_answers import finish, plain, refused
+from pyrlm.repl.monty_given import GIVEN_MODULES, Given
 from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude, rewrite
 from pyrlm.repl.monty_thread import FINISHED, MontyThread, SleptTooLongError, TooManyCallsError, WorkerOptions
 from pyrlm.repl.monty_worker import Launcher
@@ -30,8 +32,6 @@ _GRACE = 1.5  # seconds beyond the limit, by the host's clock, after which a wor
 _MAX_CODE = 500_000
 _MAX_CALLS_MORE = 50
 _SAVED = 100 << 20  # bytes that the worker may hold for its state to be kept; 7 ms a megabyte, between two steps
-_GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
-_ENDING = ("FINAL", "FINAL_VAR", "SHOW_VARS")
 _log = logging.getLogger("pyrlm")
 
 
@@ -43,6 +43,10 @@ class _Turn:
     clock: CodeClock
     output: Output = field(default_factory=Output)
     final: Final | None = None
+
+    def take(self, text: str) -> None:
+        """Take what the code prints."""
+        self.output.write(monty_text.outward(text))
 
 
 class MontyRepl:
@@ -66,9 +70,7 @@ class MontyRepl:
         self._thread: MontyThread | None = None
         self._known = Known()
         self._loaded: set[str] = set()
-        self._given: dict[str, Any] = {}
-        self._restore = ""
-        self._objects: dict[Any, str] = {}
+        self._given = Given((), {})
         self._text_loaded = False
         self._last_output = ""
         self._sources: dict[str, tuple[str, tuple[int, ...] | None]] = {}
@@ -114,24 +116,12 @@ class MontyRepl:
 
     async def _give(self) -> None:
         """Hand over what code finds there: functions, objects, modules, variables."""
-        names = [*self._table.names, *_ENDING]
-        functions = [name for name in names if "." not in name and name != "SHOW_VARS"]
-        given: dict[str, Any] = {f"_pyrlm_host_{name}": _placeholder(name) for name in functions}
-        for owner in dict.fromkeys(name.split(".")[0] for name in names if "." in name):
-            wrapper = monty_text.host_object([n.split(".", 1)[1] for n in names if n.startswith(owner + ".")])
-            given[owner] = wrapper
-            self._objects[wrapper.id] = owner
-        self._given = given
-        host = {name.split(".")[0] for name in names}
-        self._known = Known(host=frozenset(host), modules={m: m for m in _GIVEN_MODULES})
         thread = self._running()
-        self._restore = "".join(
-            f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n"
-            for name in functions
-        )
-        source = f"import {', '.join(_GIVEN_MODULES)}\n{prelude(('_pyrlm_sent',), self._loaded)}\n{self._restore}"
-        variables = {name: monty_text.inward(value) for name, value in self._setup.variables.items()}
-        await thread.submit(lambda: thread.plain(source, {**given, **variables}))
+        self._given = Given(self._table.names, self._setup.variables)
+        self._known = Known(host=self._given.names, modules={m: m for m in GIVEN_MODULES})
+        helpers = prelude(("_pyrlm_sent",), self._loaded)
+        source = f"import {', '.join(GIVEN_MODULES)}\n{helpers}\n{self._given.restore}"
+        await thread.submit(lambda: thread.plain(source, {**self._given.inputs, **self._given.variables}))
         await thread.submit(self._save)
 
     async def run(self, code: str) -> Execution:
@@ -140,13 +130,13 @@ class MontyRepl:
             from pydantic_monty import MontyError  # noqa: PLC0415 - see MontyThread.open
 
             thread = self._running()
+            if self._dead:
+                raise await self._lost("it was killed")
             try:
-                if self._dead:
-                    raise RuntimeError("it was killed")
                 made = self._prepared(code)
                 inputs = await thread.submit(lambda: self._equip(thread, code, made))
             except (SyntaxError, UnsupportedError, RecursionError, MemoryError, ValueError) as error:
-                return _refused(code, error)
+                return refused(code, error)
             except (MontyError, RuntimeError) as error:
                 raise await self._lost(error) from error
             clock = CodeClock()
@@ -174,9 +164,9 @@ class MontyRepl:
 
         error: tuple[str, str] | None = None
         try:
-            write, ask = (lambda _, text: _write(turn.output, text)), self._asker(turn)
+            write, ask = (lambda _, text: turn.take(text)), self._asker(turn)
             self._sources[f"<python-input-{thread.fed}>"] = (code, made.lines)
-            await thread.submit(lambda: thread.drive(made.source, inputs, write, ask, self._objects))
+            await thread.submit(lambda: thread.drive(made.source, inputs, write, ask, self._given.objects))
         except MontyCrashedError as failure:
             turn.clock.stop()
             await self._crashed(turn, failure)
@@ -208,15 +198,9 @@ class MontyRepl:
                 self._text_loaded = True
             thread.plain(monty_text.RESTORE)
         loaded = set(self._loaded)
-        thread.plain(f"{prelude(made.pieces, loaded)}\n{self._restore}")
+        thread.plain(f"{prelude(made.pieces, loaded)}\n{self._given.restore}")
         self._loaded = loaded
-        return self._inputs(code)
-
-    def _inputs(self, code: str) -> dict[str, Any]:
-        inputs = dict(self._given)
-        for name, value in self._setup.variables.items():
-            if name in self._known.names:
-                inputs[name] = monty_text.inward(value)
+        inputs = self._given.again(self._known.names)
         if "last_output" in code:
             inputs["last_output"] = monty_text.inward(self._last_output)
         return inputs
@@ -224,12 +208,14 @@ class MontyRepl:
     def _asker(self, turn: _Turn) -> Any:
         async def ask(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
             if name in {"FINAL", "FINAL_VAR"}:
-                return _finish(turn, name, args, kwargs)
+                answer, final = finish(name, args, kwargs)
+                turn.final = turn.final or final
+                return answer
             if turn.final is not None:
                 return FINISHED
             try:
-                args = tuple(_plain(value, f"argument {number + 1}") for number, value in enumerate(args))
-                kwargs = {key: _plain(value, f"argument {key}") for key, value in kwargs.items()}
+                args = tuple(plain(value, f"argument {number + 1}") for number, value in enumerate(args))
+                kwargs = {key: plain(value, f"argument {key}") for key, value in kwargs.items()}
             except WireError as error:
                 return Answer(error_type="TypeError", error=f"{name}: {error}")
             answer = await turn.calls.answer(name, args, kwargs)
@@ -243,7 +229,7 @@ class MontyRepl:
 
     async def _watch(self, thread: MontyThread, clock: CodeClock) -> None:
         """Kill a worker that is over its time by the host's clock: one that floods the host, or hangs."""
-        while (left := self._setup.timeout + _GRACE - clock.elapsed) > 0:
+        while (left := self._setup.timeout + _GRACE - clock.elapsed) > 0:  # noqa: ASYNC110 - the clock stands still at times
             await asyncio.sleep(max(left, 0.05))
         thread.kill()
 
@@ -285,7 +271,7 @@ class MontyRepl:
             return
         raise await self._lost(failure)
 
-    async def _lost(self, reason: BaseException) -> ReplCrashedError:
+    async def _lost(self, reason: BaseException | str) -> ReplCrashedError:
         await self.close()
         return ReplCrashedError(f"Monty's worker process died ({str(reason)[:300]}); the variables are lost.")
 
@@ -330,7 +316,7 @@ class MontyRepl:
             raise KeyError(name)
         if found[0] != "value":
             raise WireError(f"{name}: {found[1]}")
-        return _plain(found[1], name)
+        return plain(found[1], name)
 
     async def _ask(self, helper: str, names: Sequence[str]) -> Any:
         from pydantic_monty import MontyCrashedError, MontyError  # noqa: PLC0415
@@ -357,7 +343,7 @@ class MontyRepl:
             await asyncio.shield(thread.close())
         if launcher is not None:
             launcher.close()
-        self._saved, self._loaded, self._objects, self._text_loaded = None, set(), {}, False
+        self._saved, self._loaded, self._text_loaded = None, set(), False
 
     def _running(self) -> MontyThread:
         if self._thread is None:
@@ -365,56 +351,3 @@ class MontyRepl:
                 "The REPL isn't running: start() has not been called, or it has crashed or was closed."
             )
         return self._thread
-
-
-def _placeholder(name: str) -> Any:
-    """Make what stands for a host function: only its name crosses."""
-
-    def call() -> None:
-        return None
-
-    call.__name__ = name
-    return call
-
-
-def _write(output: Output, text: str) -> None:
-    output.write(monty_text.outward(text))
-
-
-def _plain(value: Any, place: str) -> Any:
-    """Return a value of the sandbox as plain data. Raises WireError where it is none."""
-    return monty_text.outward(decode(encode(value, place)))
-
-
-def _finish(turn: _Turn, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
-    """Take the answer; the first one counts."""
-    given = dict(zip(("value", "quotes") if name == "FINAL" else ("name", "value"), args, strict=False)) | kwargs
-    if "value" not in given or len(args) > 2:  # noqa: PLR2004 - value and quotes
-        return Answer(error_type="TypeError", error=f"{name} takes a value and, as quotes=[…], passages of the text")
-    quotes = given.get("quotes") or ()
-    quotes = [quotes] if isinstance(quotes, str) else quotes
-    if not isinstance(quotes, (list, tuple)) or not all(isinstance(quote, str) for quote in quotes):
-        return Answer(
-            error_type="TypeError", error="FINAL: quotes must be strings, word for word as they stand in the text"
-        )
-    try:
-        value = _plain(given["value"], "the answer")
-    except WireError as error:
-        return Answer(error_type="TypeError", error=str(error))
-    if turn.final is None:
-        turn.final = Final(value=value, quotes=tuple(quotes), name=given.get("name") if name == "FINAL_VAR" else None)
-    return FINISHED
-
-
-def _refused(code: str, error: BaseException) -> Execution:
-    """Describe code that was not run at all."""
-    line = error.lineno if isinstance(error, SyntaxError) else getattr(error, "line", None)
-    lines = code.splitlines()
-    where = ""
-    if isinstance(line, int) and 1 <= line <= len(lines):
-        where = f"Traceback (most recent call last):\n  line {line}: {lines[line - 1].strip()[:200]}\n"
-    kind = "NotImplementedError" if isinstance(error, UnsupportedError) else type(error).__name__
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    if isinstance(error, (RecursionError, MemoryError)):
-        message = "the code is nested too deeply"
-    return Execution(error=f"{where}{kind}: {message}", error_type=kind)

@@ -8,28 +8,12 @@ import ast
 import copy
 
 from pyrlm.repl import monty_rewrite_tables as tables
-from pyrlm.repl.monty_rewrite_lazy import Lazies
+from pyrlm.repl.monty_rewrite_kinds import Kinds, assigned, code_of, defined, name_of
 from pyrlm.repl.monty_rewrite_scan import ClassInfo, UnsupportedError
 
 __all__ = ["Classes"]
 
 _SIZED = frozenset({"__len__", "__bool__"})
-
-
-def _name(node: ast.expr) -> str:
-    if isinstance(node, ast.Call):
-        node = node.func
-    if isinstance(node, ast.Subscript):
-        node = node.value
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-
-
-def _code(source: str, like: ast.AST) -> list[ast.stmt]:
-    made = ast.parse(source).body
-    for statement in made:
-        for node in ast.walk(statement):
-            ast.copy_location(node, like)
-    return made
 
 
 class _Supers(ast.NodeTransformer):
@@ -43,7 +27,7 @@ class _Supers(ast.NodeTransformer):
         function = node.func
         if not isinstance(function, ast.Attribute) or not isinstance(function.value, ast.Call):
             return node
-        if _name(function.value.func) != "super":
+        if name_of(function.value.func) != "super":
             return node
         owner = next((p for p in self.parents if function.attr in self.bodies.get(p, ())), None)
         if owner is None:
@@ -54,35 +38,35 @@ class _Supers(ast.NodeTransformer):
         return ast.copy_location(ast.Call(method, [ast.Name(self.first, ast.Load()), *node.args], node.keywords), node)
 
 
-class Classes(Lazies):
+class Classes(Kinds):
     """The part of the rewriter that replaces class definitions."""
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST | list[ast.stmt]:
-        bases = [_name(b) for b in node.bases if _name(b) not in tables.PASSING_BASES]
+        bases = [name_of(b) for b in node.bases if name_of(b) not in tables.PASSING_BASES]
         if any(b in tables.ENUM_BASES for b in bases):
             return self.enum(node, next(b for b in bases if b in tables.ENUM_BASES))
         if "NamedTuple" in bases:
             return self.named_tuple(node)
         if "TypedDict" in bases:
-            return _code(f"{node.name} = dict", node)
+            return code_of(f"{node.name} = dict", node)
         self.refuse_missing(node)
         node.bases, node.keywords = [], []
         parents, copied, exception = self.parents(node, bases)
         after = self.methods(node, parents)
         own = {s.name for s in node.body if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))}
-        own |= {n for s in node.body if isinstance(s, (ast.Assign, ast.AnnAssign)) for n in _assigned(s)}
-        node.body = [s for s in copied if not (_defined(s) & own)] + node.body
+        own |= {n for s in node.body if isinstance(s, (ast.Assign, ast.AnnAssign)) for n in assigned(s)}
+        node.body = [s for s in copied if not (defined(s) & own)] + node.body
         if exception is not None:
             after += self.exception_class(node, exception)
         after += self.dataclass(node)
-        data = any(_name(d) == "dataclass" for d in node.decorator_list)
+        data = any(name_of(d) == "dataclass" for d in node.decorator_list)
         self.known.classes[node.name] = ClassInfo(tuple(copy.deepcopy(node.body)), tuple(parents), exception, data)
         self.note_special(node)
         if parents:
             self.known.kinds = True
             every = list(dict.fromkeys(self.ancestors(parents)))
             after += [
-                s for p in every for s in _code(f"_pyrlm_subclasses.setdefault({p}, []).append({node.name})", node)
+                s for p in every for s in code_of(f"_pyrlm_subclasses.setdefault({p}, []).append({node.name})", node)
             ]
         self.generic_visit(node)
         if not node.body:
@@ -90,7 +74,7 @@ class Classes(Lazies):
         self.known.fields.extend(_fields(node))
         if self.wants_fields:
             names = [*dict.fromkeys([*_fields(node), *self.known.fields])]
-            after += _code(f"_pyrlm_fields[{node.name!r}] = {names!r}", node)
+            after += code_of(f"_pyrlm_fields[{node.name!r}] = {names!r}", node)
         return [node, *after]
 
     wants_fields = False
@@ -119,8 +103,8 @@ class Classes(Lazies):
             if base in self.known.classes:
                 info = self.known.classes[base]
                 parents.append(base)
-                seen = {n for s in copied for n in _defined(s)}
-                copied += [s for s in copy.deepcopy(list(info.body)) if not (_defined(s) & seen) and _defined(s)]
+                seen = {n for s in copied for n in defined(s)}
+                copied += [s for s in copy.deepcopy(list(info.body)) if not (defined(s) & seen) and defined(s)]
                 exception = exception or info.exception
             elif renamed in tables.EXCEPTIONS:
                 exception = exception or renamed
@@ -134,7 +118,7 @@ class Classes(Lazies):
 
     def methods(self, node: ast.ClassDef, parents: list[str]) -> list[ast.stmt]:
         """Rename decorated methods; return what stands behind the class."""
-        bodies = {p: {n for s in self.known.classes[p].body for n in _defined(s)} for p in parents}
+        bodies = {p: {n for s in self.known.classes[p].body for n in defined(s)} for p in parents}
         after: list[ast.stmt] = []
         for statement in node.body:
             if not isinstance(statement, ast.FunctionDef):
@@ -143,7 +127,7 @@ class Classes(Lazies):
                 _Supers(parents, bodies, statement.args.args[0].arg).visit(statement)
             kept: list[ast.expr] = []
             for decorator in statement.decorator_list:
-                kind = _name(decorator)
+                kind = name_of(decorator)
                 if kind in {"property", "cached_property"}:
                     self.known.properties.add(statement.name)
                     statement.name = f"_pyrlm_get_{statement.name}"
@@ -153,7 +137,7 @@ class Classes(Lazies):
                     name = statement.name
                     statement.name = f"_pyrlm_in_{name}"
                     wrapper = "_pyrlm_Static" if kind == "staticmethod" else "_pyrlm_ClassMethod"
-                    after += _code(
+                    after += code_of(
                         f"{node.name}.{name} = {wrapper}({node.name}, {node.name}._pyrlm_in_{name})", statement
                     )
                 elif kind not in {"abstractmethod", "override", "final"}:
@@ -163,14 +147,14 @@ class Classes(Lazies):
         mine = {getattr(s, "name", "").removeprefix("_pyrlm_in_") for s in node.body}
         for name in sorted(inherited - mine):
             parent = next(p for p in parents if f"_pyrlm_in_{name}" in bodies[p])
-            after += _code(f"{node.name}.{name} = {parent}.{name}._for({node.name})", node)
+            after += code_of(f"{node.name}.{name} = {parent}.{name}._for({node.name})", node)
         return after
 
     def note_special(self, node: ast.ClassDef) -> None:
         """Remember what operators of the language must ask this class from now on."""
-        names = {n for s in node.body for n in _defined(s)}
-        total = any(_name(d) == "total_ordering" for d in node.decorator_list)
-        node.decorator_list = [d for d in node.decorator_list if _name(d) != "total_ordering"]
+        names = {n for s in node.body for n in defined(s)}
+        total = any(name_of(d) == "total_ordering" for d in node.decorator_list)
+        node.decorator_list = [d for d in node.decorator_list if name_of(d) != "total_ordering"]
         if total:
             self.total_ordering(node, names)
         self.known.sized |= bool(names & _SIZED)
@@ -205,11 +189,11 @@ class Classes(Lazies):
         self.known.ordered = True
         for name, value in rules.items():
             if name not in names:
-                node.body += _code(f"def {name}(self, o):\n return {value}", node)
+                node.body += code_of(f"def {name}(self, o):\n return {value}", node)
 
     def dataclass(self, node: ast.ClassDef) -> list[ast.stmt]:
         """Take options away that Monty lacks, and tell the fields."""
-        decorator = next((d for d in node.decorator_list if _name(d) == "dataclass"), None)
+        decorator = next((d for d in node.decorator_list if name_of(d) == "dataclass"), None)
         if decorator is None:
             return []
         fields = [
@@ -226,95 +210,8 @@ class Classes(Lazies):
             if isinstance(order, ast.Constant) and order.value:
                 mine, other = (", ".join(f"{o}.{f}" for f in fields) for o in ("self", "o"))
                 for name, sign in (("__lt__", "<"), ("__gt__", ">"), ("__le__", "<="), ("__ge__", ">=")):
-                    node.body += _code(f"def {name}(self, o):\n return ({mine},) {sign} ({other},)", node)
-        return _code(f"_pyrlm_dc_fields[{node.name}] = {tuple(fields)!r}", node)
-
-    def exception_class(self, node: ast.ClassDef, base: str) -> list[ast.stmt]:
-        """Give an own exception what it needs; what is raised is the builtin one at its root, which remembers it."""
-        names = {n for s in node.body for n in _defined(s)}
-        self.known.kinds = True
-        if "__init__" in names:
-            init = next(s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__init__")
-            first = init.args.args[0].arg
-            given = ", ".join(a.arg for a in init.args.args[1:])
-            init.body = [*_code(f"{first}.args = ({given}{',' if given else ''})", init), *init.body]
-            init.body = [_SuperInit(first).visit(s) for s in init.body]
-        else:
-            node.body += _code("def __init__(self, *args):\n self.args = args", node)
-        if "__str__" not in names:
-            node.body += _code(
-                "def __str__(self):\n return '' if not self.args else str(self.args[0]) if len(self.args) == 1 else str(self.args)",
-                node,
-            )
-        if "__repr__" not in names:
-            node.body += _code(
-                "def __repr__(self):\n return type(self).__name__ + '(' + ', '.join([repr(a) for a in self.args]) + ')'",
-                node,
-            )
-        return _code(f"_pyrlm_exc_bases[{node.name}] = {base}", node)
-
-    def enum(self, node: ast.ClassDef, kind: str) -> list[ast.stmt]:
-        pairs: list[ast.expr] = []
-        self.known.kinds = True
-        for statement in node.body:
-            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-                value = self.visit(statement.value)
-                pairs.append(ast.Tuple([ast.Constant(statement.targets[0].id), value], ast.Load()))
-            elif not isinstance(statement, (ast.Expr, ast.Pass)):
-                raise UnsupportedError(
-                    f"class {node.name}({kind}): only names with values are supported in an enum here", statement
-                )
-        made = _code(f"{node.name} = _pyrlm_EnumType({node.name!r}, [], {kind!r})", node)
-        assert isinstance(made[0], ast.Assign)
-        assert isinstance(made[0].value, ast.Call)
-        made[0].value.args[1] = ast.copy_location(ast.List(pairs, ast.Load()), node)
-        self.known.kinds = self.known.ordered = self.known.sized = True
-        return made
-
-    def named_tuple(self, node: ast.ClassDef) -> list[ast.stmt]:
-        fields: list[str] = []
-        defaults: list[ast.expr] = []
-        for statement in node.body:
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                fields.append(statement.target.id)
-                if statement.value is not None:
-                    defaults.append(self.visit(statement.value))
-            elif not isinstance(statement, (ast.Expr, ast.Pass)):
-                raise UnsupportedError(
-                    f"class {node.name}(NamedTuple): methods are not supported here; use a dataclass", statement
-                )
-        made = _code(f"{node.name} = _pyrlm_nt({node.name!r}, {fields!r}, defaults=[])", node)
-        assert isinstance(made[0], ast.Assign)
-        assert isinstance(made[0].value, ast.Call)
-        made[0].value.keywords[0].value = ast.copy_location(ast.List(defaults, ast.Load()), node)
-        return made
-
-
-class _SuperInit(ast.NodeTransformer):
-    """`super().__init__(…)` of an own exception sets its args."""
-
-    def __init__(self, first: str) -> None:
-        self.first = first
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:
-        value = node.value
-        if not isinstance(value, ast.Call) or not ast.unparse(value.func).startswith("super("):
-            return node
-        made = _code(f"{self.first}.args = ()", node)
-        assert isinstance(made[0], ast.Assign)
-        made[0].value = ast.copy_location(ast.Tuple(value.args, ast.Load()), node)
-        return made[0]
-
-
-def _assigned(node: ast.Assign | ast.AnnAssign) -> set[str]:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return {t.id for t in targets if isinstance(t, ast.Name)}
-
-
-def _defined(node: ast.stmt) -> set[str]:
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return {node.name}
-    return _assigned(node) if isinstance(node, (ast.Assign, ast.AnnAssign)) else set()
+                    node.body += code_of(f"def {name}(self, o):\n return ({mine},) {sign} ({other},)", node)
+        return code_of(f"_pyrlm_dc_fields[{node.name}] = {tuple(fields)!r}", node)
 
 
 def _fields(node: ast.AST) -> list[str]:

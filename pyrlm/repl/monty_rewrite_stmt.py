@@ -7,15 +7,16 @@ from __future__ import annotations
 import ast
 
 from pyrlm.repl import monty_rewrite_tables as tables
-from pyrlm.repl.monty_rewrite_class import Classes, _code
 from pyrlm.repl.monty_rewrite_expr import call
 from pyrlm.repl.monty_rewrite_gen import generator_to_blocks
+from pyrlm.repl.monty_rewrite_imports import Imports
+from pyrlm.repl.monty_rewrite_kinds import code_of
 from pyrlm.repl.monty_rewrite_scan import Known, UnsupportedError, bound_names, has_yield
 
 __all__ = ["Rewriter"]
 
 
-class Rewriter(Classes):
+class Rewriter(Imports):
     """Rewrites a module; what it learns goes into `known`."""
 
     def __init__(self, known: Known, bound: set[str], used_up: set[int], top: set[str], *, causes: bool) -> None:
@@ -35,55 +36,6 @@ class Rewriter(Classes):
         given = [a.arg for a in [*every, *(x for x in (arguments.vararg, arguments.kwarg) if x)]]
         return [n for n in dict.fromkeys([*given, *bound_names(function.body)]) if not n.startswith("_pyrlm_")]
 
-    def visit_Import(self, node: ast.Import) -> ast.AST | list[ast.stmt]:
-        made: list[ast.stmt] = []
-        for alias in node.names:
-            name = alias.name
-            piece = tables.MODULES.get(name)
-            shown = alias.asname or name.split(".")[0]
-            if name == "collections.abc" and not alias.asname:
-                name, piece = "collections", None
-            if piece is not None:
-                if not alias.asname and "." in name:
-                    piece = tables.MODULES[name.split(".")[0]]
-                made += _code(f"{shown} = {piece}", node)
-                continue
-            if name in tables.OVERLAYS:
-                self.known.modules[shown] = name
-            kept = ast.alias(name, alias.asname)
-            made.append(ast.copy_location(ast.Import([kept]), node))
-        return made
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | list[ast.stmt]:
-        module = node.module or ""
-        if module == "__future__":
-            return ast.copy_location(ast.Pass(), node)
-        if node.level:
-            return node
-        if any(a.name == "*" for a in node.names):
-            if module in tables.MODULES or module in tables.OVERLAYS:
-                raise UnsupportedError(f"from {module} import *: not supported here; name what you import", node)
-            return node
-        made: list[ast.stmt] = []
-        native: list[ast.alias] = []
-        for alias in node.names:
-            shown = alias.asname or alias.name
-            if module in tables.MODULES:
-                source = f"{tables.MODULES[module]}.{alias.name}"
-                if f"{module}.{alias.name}" in tables.MODULES:
-                    source = tables.MODULES[f"{module}.{alias.name}"]
-            elif alias.name in tables.OVERLAYS.get(module, ()):
-                source = f"_pyrlm_mod_{module}.{alias.name}"
-            else:
-                native.append(alias)
-                continue
-            if (module, alias.name) == ("functools", "cmp_to_key"):
-                self.known.compared = True
-            made += _code(f"{shown} = {source}", node)
-        if native:
-            made.append(ast.copy_location(ast.ImportFrom(module, native, 0), node))
-        return made
-
     # del and assignments
 
     def visit_Delete(self, node: ast.Delete) -> list[ast.stmt]:
@@ -96,7 +48,7 @@ class Rewriter(Classes):
         if isinstance(target, (ast.Tuple, ast.List)):
             return [s for t in target.elts for s in self.deleted(t, node)]
         if isinstance(target, ast.Name):
-            made = _code(f"{target.id} = _pyrlm_del({target.id}, {target.id!r})", node)
+            made = code_of(f"{target.id} = _pyrlm_del({target.id}, {target.id!r})", node)
             self.known.deleted.add(target.id)
             return made
         if isinstance(target, ast.Subscript):
@@ -217,7 +169,7 @@ class Rewriter(Classes):
                 self.generic_visit(node)
                 return [node]
             source = call("_pyrlm_Lazy", *parts, like=node)
-        made = _code(
+        made = code_of(
             f"{name} = None\n{name}n = None\nwhile True:\n {name}v = next({name}, _pyrlm_none)\n"
             f" if {name}v is _pyrlm_none:\n  break\n {name}t = {name}v",
             node,
@@ -233,7 +185,7 @@ class Rewriter(Classes):
         if number is not None:
             counter.value = self.visit(number)
             last.value = _expression(f"({name}n, {name}v)", node)
-            loop.body += _code(f"{name}n += 1", node)
+            loop.body += code_of(f"{name}n += 1", node)
         loop.body += [s for b in node.body for s in _listed(self.visit(b))]
         return [start, counter, loop]
 
@@ -290,7 +242,7 @@ class Rewriter(Classes):
                 broad = "BaseException"
             body = handler.body
             if handler.name:
-                body = [*_code(f"{handler.name} = _pyrlm_unwrap({name})", handler), *body]
+                body = [*code_of(f"{handler.name} = _pyrlm_unwrap({name})", handler), *body]
             test: ast.expr = ast.Constant(True)
             if kind is not None:
                 test = call("_pyrlm_caught", ast.Name(name, ast.Load()), kind, like=handler)
@@ -301,7 +253,7 @@ class Rewriter(Classes):
 
 
 def _expression(source: str, like: ast.AST) -> ast.expr:
-    made = _code(source, like)[0]
+    made = code_of(source, like)[0]
     assert isinstance(made, ast.Expr)
     return made.value
 

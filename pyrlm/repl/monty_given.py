@@ -1,0 +1,65 @@
+"""The names that code finds in Monty: host functions, `ctx` and its like, variables; put back before each execution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.repl import monty_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["GIVEN_MODULES", "Given"]
+
+GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
+"""Modules that are there without an import."""
+_ENDING = ("FINAL", "FINAL_VAR")
+
+
+class Given:
+    """What is given to code.
+
+    A host function is a small function there, which checks its arguments (of a function or an object only its repr would
+    cross) and calls the placeholder of the host.
+
+    Args:
+        functions: Names of host functions, dotted ones included.
+        variables: Values by name.
+
+    Attributes:
+        names: Every name.
+        inputs: Placeholders and objects, bound anew for each execution.
+        objects: Names of the objects by their ids.
+        restore: Source that defines the functions anew.
+        variables: The variables, ready for the sandbox.
+    """
+
+    def __init__(self, functions: Sequence[str], variables: Mapping[str, Any]) -> None:
+        plain = [*(name for name in functions if "." not in name), *_ENDING]
+        self.inputs: dict[str, Any] = {f"_pyrlm_host_{name}": _placeholder(name) for name in plain}
+        self.objects: dict[Any, str] = {}
+        for owner in dict.fromkeys(name.split(".")[0] for name in functions if "." in name):
+            methods = [name.split(".", 1)[1] for name in functions if name.startswith(owner + ".")]
+            wrapper = monty_text.host_object(methods)
+            self.inputs[owner] = wrapper
+            self.objects[wrapper.id] = owner
+        self.names = frozenset({*plain, *self.objects.values(), "SHOW_VARS"})
+        self.restore = "".join(
+            f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n"
+            for name in plain
+        )
+        self.variables = {name: monty_text.inward(value) for name, value in variables.items()}
+
+    def again(self, bound: set[str]) -> dict[str, Any]:
+        """Return what to bind for an execution: the variables only where code has bound their names."""
+        return {**self.inputs, **{name: value for name, value in self.variables.items() if name in bound}}
+
+
+def _placeholder(name: str) -> Any:
+    """Make what stands for a host function: only its name crosses."""
+
+    def call() -> None:
+        return None
+
+    call.__name__ = name
+    return call
