@@ -152,6 +152,18 @@ def test_descriptors_and_threads_do_not_grow():
     assert threading.active_count() <= before[1] + 1
 
 
+def test_closing_ends_a_step_that_is_waited_for():
+    async def main():
+        async with started() as repl:
+            running = asyncio.create_task(repl.run("while True: pass"))
+            await asyncio.sleep(0.05)
+            await repl.close()
+            with pytest.raises(ReplCrashedError, match="closed"):
+                await asyncio.wait_for(running, 5)
+
+    asyncio.run(main())
+
+
 def test_a_host_that_is_killed_takes_its_worker_along():
     host = """
         import asyncio

@@ -64,15 +64,24 @@ class FunctionTable:
         if entry is None:
             return Answer(error_type="NameError", error=f"there is no host function {name[:100]!r}")
         function, signature = entry
-        if signature is not None:
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as error:
-                return Answer(error_type="TypeError", error=f"{name}{signature}: {error}")
         try:
             return Answer(value=await function(*args, **kwargs))
+        except TypeError as error:
+            return Answer(error_type="TypeError", error=_misfit(name, signature, args, kwargs) or _message(error))
         except Exception as error:  # noqa: BLE001 - whatever a tool raises belongs to the code that called it
             return Answer(error_type=type(error).__name__, error=_message(error))
+
+
+def _misfit(
+    name: str, signature: inspect.Signature | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> str | None:
+    """Return what is wrong with the arguments; None where they fit, and the TypeError came from within."""
+    if signature is not None:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            return f"{name}{signature}: {error}"
+    return None
 
 
 def _signature(function: HostFunction) -> inspect.Signature | None:

@@ -177,6 +177,8 @@ class ExecRepl:
         if process is None:
             return
         process.kill()
+        if self._turn is not None:  # a step that another task is waiting for
+            self._turn.fail("it was closed")
         if self._sending is not None:
             await asyncio.gather(self._sending, return_exceptions=True)
             self._sending = None

@@ -136,7 +136,7 @@ class WorkerProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the worker, where it still is there."""
-        if self.alive:
+        if self._popen.returncode is None:  # not waited for yet, so that the number is still its own
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -212,4 +212,7 @@ def spawner() -> ThreadPoolExecutor:
 
     A worker dies with the thread that started it (`PR_SET_PDEATHSIG`), so that must not be a passing one.
     """
-    return _spawners.setdefault(os.getpid(), ThreadPoolExecutor(1, thread_name_prefix="pyrlm-spawner"))
+    pid = os.getpid()  # a fork has none of its parent's threads
+    if pid not in _spawners:
+        _spawners[pid] = ThreadPoolExecutor(1, thread_name_prefix="pyrlm-spawner")
+    return _spawners[pid]

@@ -18,6 +18,8 @@ from __future__ import annotations
 import os
 import sys
 
+from pyrlm.repl import isolation_audit, isolation_landlock, isolation_seccomp
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -58,8 +60,6 @@ def lock(
     else:
         missing.update(dict.fromkeys(("no_new_privileges", "landlock", "seccomp"), f"{sys.platform} has none"))
     if audit:
-        from pyrlm.repl import isolation_audit  # noqa: PLC0415 - not for processes that go on to start a program
-
         isolation_audit.install(readable_folders())
     return missing
 
@@ -73,8 +73,6 @@ def _attempt(missing: dict[str, str], layer: str, step: Any, *args: Any) -> None
 
 def _lock_linux(missing: dict[str, str], host_pid: int, program: str | None) -> None:
     import ctypes  # noqa: PLC0415 - Linux only, and shut by the audit hook afterwards
-
-    from pyrlm.repl import isolation_landlock, isolation_seccomp  # noqa: PLC0415 - Linux only
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long

@@ -30,6 +30,7 @@ _SCOPED = (1 << 0) | (1 << 1)  # ABI 6: abstract unix sockets and signals, to pr
 _ABI_REFER, _ABI_TRUNCATE, _ABI_NET, _ABI_IOCTL, _ABI_SCOPED = 2, 3, 4, 5, 6
 
 _FOREIGN_PACKAGES = frozenset({"site-packages", "dist-packages"})  # not part of the standard library
+_SYSTEM_LIBRARIES = ("/lib/", "/lib64", "/usr/lib/", "/usr/lib64")
 _LOADER_CACHE = "/etc/ld.so.cache"
 
 
@@ -120,8 +121,9 @@ def _library_folders() -> set[str]:
 
 
 def _shared_libraries(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield a folder of libraries whole, unless Python and its packages lie inside of it."""
-    if not os.__file__.startswith(folder + "/"):
+    """Yield a folder of the system's libraries whole, of any other only the libraries in it."""
+    of_system = folder.startswith(_SYSTEM_LIBRARIES) and _FOREIGN_PACKAGES.isdisjoint(folder.split("/"))
+    if of_system and not os.__file__.startswith(folder + "/"):
         yield folder, _READ_FILE | _READ_DIR
         return
     for entry in os.scandir(folder):

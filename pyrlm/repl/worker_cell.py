@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from _ast import Expr, Expression, PyCF_ALLOW_TOP_LEVEL_AWAIT, PyCF_ONLY_AST
 
 from pyrlm.repl.common import cut_middle
 from pyrlm.repl.wire import decode, encode
@@ -99,15 +98,17 @@ class Cells:
         name = f"<step {len(self._sources) + 1}>"
         self._sources[name] = code.splitlines()
         remember_sources(self._sources)
-        flags = PyCF_ALLOW_TOP_LEVEL_AWAIT
-        tree: Any = compile(code, name, "exec", flags | PyCF_ONLY_AST, dont_inherit=True)
+        import _ast  # noqa: PLC0415 - takes 2 ms, which the start is spared
+
+        flags = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        tree: Any = compile(code, name, "exec", flags | _ast.PyCF_ONLY_AST, dont_inherit=True)
         if "await" in code or "gather" in code:
             tree = self._rewritten(tree)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], Expr) else None
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
         self._evaluate(compile(tree, name, "exec", flags, dont_inherit=True))
         if last is None:
             return None
-        return self._evaluate(compile(Expression(last.value), name, "eval", flags, dont_inherit=True))
+        return self._evaluate(compile(_ast.Expression(last.value), name, "eval", flags, dont_inherit=True))
 
     def _evaluate(self, compiled: Any) -> Any:
         value = eval(compiled, self._names)  # noqa: S307 - this process exists to run it
