@@ -29,6 +29,7 @@ async def answer_by_routes(work: Work, routes: Sequence[str]) -> Answer:
     answers: list[Answer] = []
     for place, route in enumerate(routes):
         if route == "refuse":
+            work.notes.append(_what_it_would_take(work))
             break
         answer = await tried(work, route)
         answers.append(answer)
@@ -59,6 +60,16 @@ async def tried(work: Work, route: str) -> Answer:
         )
     )
     return answer
+
+
+def _what_it_would_take(work: Work) -> str:
+    tokens = work.decision.tokens
+    if not work.attempts or tokens is None:
+        return "; ".join(work.decision.reasons)
+    window = tokens.high + work.answer_tokens + work.config.overhead_tokens
+    return (
+        f"refused: no route is left; a model with a context window of {window:,} tokens would read the text in one call"
+    )
 
 
 def _ends_the_run(answer: Answer) -> bool:

@@ -62,7 +62,7 @@ def _result(work: Work, answer: Answer, verdict: Verdict | None) -> RouterResult
         attempts=tuple(work.attempts),
         verified=_verified(work, verdict),
         evidence=verdict.evidence if verdict is not None else (),
-        notes=tuple(dict.fromkeys([*work.notes, *_refusal(work, answer)])),
+        notes=tuple(dict.fromkeys(work.notes)),
         limit=_limit(work, answer),
         error=f"{type(answer.error).__name__}: {answer.error}" if status == "error" else "",
         calibration=answer.calibration,
@@ -91,7 +91,3 @@ def _verified(work: Work, verdict: Verdict | None) -> bool | None:
     if verdict is not None:
         return verdict.verified
     return False if work.decision.verify else None
-
-
-def _refusal(work: Work, answer: Answer) -> tuple[str, ...]:
-    return work.decision.reasons if answer.route == "refuse" else ()

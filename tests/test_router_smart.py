@@ -110,6 +110,15 @@ def test_a_loop_without_an_answer_says_so():
     assert "without an answer" in result.attempts[-1].reason
 
 
+def test_where_no_route_is_left_it_says_what_it_would_take():
+    config = RouterConfig(context_window=2_000)
+    result, _ = route(["FINAL: NO_ANSWER", "FINAL: NO_ANSWER"], query="Where is the pump?", context=LONG, config=config)
+    assert (result.decision.rule, result.status) == (6, "unanswered")
+    assert result.decision.escalation == ("refuse",)
+    needed = result.decision.tokens.high + 500 + config.overhead_tokens
+    assert f"{needed:,} tokens" in result.notes[-1]
+
+
 def test_a_cut_reply_is_asked_for_again_with_more_room_before_anything_else():
     result, adapter = route([ModelResponse("24 mon", finish_reason="length"), GOOD])
     assert (result.output, result.method) == ("24 months", "baseline")
