@@ -274,9 +274,14 @@ def test_calls_of_a_step_end_with_it():
             raise
 
     code = "import threading\nt = threading.Thread(target=slow, daemon=True)\nt.start()\nimport time\ntime.sleep(0.2)"
-    result = run(code, "t.join(2)\nprint(t.is_alive())", functions={"slow": slow})
-    assert result.stdout == "False\n"
-    assert ended == [1]
+
+    async def main():
+        async with started(functions={"slow": slow}) as repl:
+            await repl.run(code)
+            assert ended == [1]
+            assert (await repl.run("t.join(2)\nprint(t.is_alive())")).stdout == "False\n"
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
@@ -457,3 +462,8 @@ def test_less_isolation_is_told_once(caplog, monkeypatch):
     repl._setup = Setup(isolation="strict")
     with pytest.raises(ReplUnavailableError, match=r"seccomp \(not here\).*monty"):
         repl._judge_layers({"seccomp": "not here"})
+
+
+def test_fifty_threads_fit_into_the_memory_limit():
+    code = "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(50) as p:\n    print(sum(p.map(together, range(50))))"
+    assert run(code, functions=gatherer(50), memory_bytes=256 << 20).stdout == "1225\n"

@@ -91,6 +91,8 @@ class Cells:
                 interrupts.active = False
                 sys.settrace(None)
         except CodeTimeout as error:  # came while an error was described
+            interrupts.active = False
+            sys.settrace(None)
             return describe(error, self._sources, self._timeout)
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # not in the stubs; `signal` makes enums of it, which takes 2 ms
 import sys
 import warnings
+from _thread import stack_size
 from itertools import accumulate
 
 from pyrlm.errors import WireError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["serve"]
+
+_STACK_BYTES = 2 << 20  # of each thread; the usual 8 MB would use up the address space that is limited
 
 
 def serve(read_fd: int, write_fd: int, host_pid: int) -> None:
@@ -45,6 +48,7 @@ def _prepare(channel: Channel, host_pid: int) -> tuple[Cells, dict[str, str]]:
     for category in (SyntaxWarning, DeprecationWarning):  # "\\d" in a string: noise to a model
         warnings.simplefilter("ignore", category)
     sys.stdout = sys.stderr = Output()
+    stack_size(_STACK_BYTES)
     sys.path = [path for path in sys.path if path]
     return cells, isolation.lock(
         memory_bytes=setup["memory_bytes"], cpu_seconds=setup["cpu_seconds"], host_pid=host_pid
