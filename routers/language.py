@@ -11,6 +11,7 @@ __all__ = ["is_english"]
 
 _ENGLISH = frozenset(
     """
+    a than been because into after before during across only such then one two three need get mean meant
     the what which who whom whose where when why how does did is are was were been has have had of and to from with
     on in at an as or no so do be he she will over also here out up who's what's much many first last
     this that these those there their they them it its for by about between each every all any some if whether would
