@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
 from pyrlm.repl import monty_errors, monty_text
-from pyrlm.repl.common import cut_middle
-from pyrlm.repl.drive import Answer, CodeClock, FunctionTable, HostCalls
+from pyrlm.repl.drive import CodeClock, FunctionTable, HostCalls
 from pyrlm.repl.functions import context_functions
-from pyrlm.repl.monty_answers import finish, plain, refused
+from pyrlm.repl.monty_answers import plain, refused
 from pyrlm.repl.monty_given import GIVEN_MODULES, Given
 from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude, rewrite
-from pyrlm.repl.monty_thread import FINISHED, MontyThread, SleptTooLongError, TooManyCallsError, WorkerOptions
+from pyrlm.repl.monty_thread import MontyThread, SleptTooLongError, TooManyCallsError, WorkerOptions
+from pyrlm.repl.monty_turn import Turn
 from pyrlm.repl.monty_worker import Launcher
-from pyrlm.repl.protocol import Execution, Final, Setup, Variable
-from pyrlm.repl.wire import decode, encode
-from pyrlm.repl.worker_show import Output
+from pyrlm.repl.protocol import Execution, Setup, Variable
+from pyrlm.repl.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,21 +29,6 @@ _GRACE = 1.5  # seconds beyond the limit, by the host's clock, after which a wor
 _MAX_CODE = 500_000
 _MAX_CALLS_MORE = 50
 _SAVED = 100 << 20  # bytes that the worker may hold for its state to be kept; 7 ms a megabyte, between two steps
-_log = logging.getLogger("pyrlm")
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What belongs to one execution."""
-
-    calls: HostCalls
-    clock: CodeClock
-    output: Output = field(default_factory=Output)
-    final: Final | None = None
-
-    def take(self, text: str) -> None:
-        """Take what the code prints."""
-        self.output.write(monty_text.outward(text))
 
 
 class MontyRepl:
@@ -58,9 +40,9 @@ class MontyRepl:
 
     name = "monty"
     language_notes = (
-        "This Python is a subset: no async generators, except*, metaclasses, yield inside try, no files, network or "
-        "threads, no packages beyond common parts of the standard library; classes may inherit from your own classes and "
-        "exceptions only; positions in re are slow on texts over 1 MB: there use ctx.find."
+        "A subset of Python: no async generators, except*, metaclasses, yield in try, subclasses of builtin types, files or "
+        "network; imports: common text and data modules of the standard library only. On texts over 1 MB use ctx.find and "
+        "ctx.slice: positions in long strings are slow."
     )
 
     def __init__(self) -> None:
@@ -88,7 +70,7 @@ class MontyRepl:
         self._table = FunctionTable({**functions, **setup.functions})
         try:
             encode(dict(setup.variables), "variables")
-            self._launcher = Launcher(strict=setup.isolation == "strict")
+            self._launcher = await asyncio.to_thread(Launcher, strict=setup.isolation == "strict")
             self.layers, self.missing = self._launcher.layers, self._launcher.missing
             options = WorkerOptions(
                 binary=self._launcher.path,
@@ -140,7 +122,7 @@ class MontyRepl:
             except (MontyError, RuntimeError) as error:
                 raise await self._lost(error) from error
             clock = CodeClock()
-            turn = _Turn(HostCalls(self._table, max_calls=self._setup.max_host_calls, clock=clock), clock)
+            turn = Turn(HostCalls(self._table, max_calls=self._setup.max_host_calls, clock=clock), clock)
             watch = asyncio.create_task(self._watch(thread, clock))
             try:
                 return await self._run(thread, code, made, inputs, turn)
@@ -158,13 +140,13 @@ class MontyRepl:
         return made
 
     async def _run(
-        self, thread: MontyThread, code: str, made: Rewritten, inputs: Mapping[str, Any], turn: _Turn
+        self, thread: MontyThread, code: str, made: Rewritten, inputs: Mapping[str, Any], turn: Turn
     ) -> Execution:
         from pydantic_monty import MontyCrashedError, MontyError  # noqa: PLC0415 - see MontyThread.open
 
         error: tuple[str, str] | None = None
         try:
-            write, ask = (lambda _, text: turn.take(text)), self._asker(turn)
+            write, ask = (lambda _, text: turn.take(text)), turn.ask
             self._sources[f"<python-input-{thread.fed}>"] = (code, made.lines)
             await thread.submit(lambda: thread.drive(made.source, inputs, write, ask, self._given.objects))
         except MontyCrashedError as failure:
@@ -187,7 +169,8 @@ class MontyRepl:
             error = None
         if thread is self._thread:
             thread.submit(self._save)
-        return self._execution(turn, error)
+        self._last_output = turn.output.text()
+        return turn.execution(self._setup.max_output_chars, error)
 
     def _equip(self, thread: MontyThread, code: str, made: Rewritten) -> Mapping[str, Any]:
         """Run on the thread: hand over what the code names and calls; return what is bound anew for it."""
@@ -205,35 +188,13 @@ class MontyRepl:
             inputs["last_output"] = monty_text.inward(self._last_output)
         return inputs
 
-    def _asker(self, turn: _Turn) -> Any:
-        async def ask(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
-            if name in {"FINAL", "FINAL_VAR"}:
-                answer, final = finish(name, args, kwargs)
-                turn.final = turn.final or final
-                return answer
-            if turn.final is not None:
-                return FINISHED
-            try:
-                args = tuple(plain(value, f"argument {number + 1}") for number, value in enumerate(args))
-                kwargs = {key: plain(value, f"argument {key}") for key, value in kwargs.items()}
-            except WireError as error:
-                return Answer(error_type="TypeError", error=f"{name}: {error}")
-            answer = await turn.calls.answer(name, args, kwargs)
-            try:
-                value = monty_text.inward(decode(encode(answer.value, f"result of {name}")))
-                return Answer(value=value, error_type=answer.error_type, error=answer.error)
-            except WireError as error:
-                return Answer(error_type="TypeError", error=str(error))
-
-        return ask
-
     async def _watch(self, thread: MontyThread, clock: CodeClock) -> None:
         """Kill a worker that is over its time by the host's clock: one that floods the host, or hangs."""
         while (left := self._setup.timeout + _GRACE - clock.elapsed) > 0:  # noqa: ASYNC110 - the clock stands still at times
             await asyncio.sleep(max(left, 0.05))
         thread.kill()
 
-    async def _after_error(self, code: str, error: tuple[str, str], failure: Any, turn: _Turn) -> tuple[str, str]:
+    async def _after_error(self, code: str, error: tuple[str, str], failure: Any, turn: Turn) -> tuple[str, str]:
         kind, text = error
         raised = failure.display("type-msg")
         if kind == "TimeoutError" and turn.clock.elapsed >= 0.8 * self._setup.timeout:
@@ -265,7 +226,7 @@ class MontyRepl:
             raise ReplCrashedError(f"{text} The variables are lost ({type(error).__name__}).") from error
         return kind, f"{text}\nThe step was undone: variables are as they were before it."
 
-    async def _crashed(self, turn: _Turn, failure: Any) -> None:
+    async def _crashed(self, turn: Turn, failure: Any) -> None:
         """Raise for a worker that died by itself; return for one that was killed at its limit."""
         if turn.clock.elapsed >= self._setup.timeout or failure.timed_out:
             return
@@ -287,20 +248,6 @@ class MontyRepl:
             self._saved = (thread.save(), self._known.copy(), set(self._loaded), self._text_loaded)
         except Exception:  # noqa: BLE001 - the worker was killed meanwhile; the next execution says so
             self._dead = True
-
-    def _execution(self, turn: _Turn, error: tuple[str, str] | None) -> Execution:
-        whole = turn.output.text()
-        self._last_output = whole
-        return Execution(
-            stdout=cut_middle(whole, self._setup.max_output_chars, "; last_output holds the whole"),
-            stdout_chars=turn.output.chars,
-            error=error[1] if error else None,
-            error_type=error[0] if error else None,
-            final=turn.final,
-            elapsed=turn.clock.elapsed,
-            waited=turn.clock.waited,
-            host_calls=turn.calls.count,
-        )
 
     async def variables(self) -> tuple[Variable, ...]:
         """List what code has defined, without the names that the REPL itself gave."""

@@ -153,6 +153,11 @@ class _pyrlm_mod_json:
     def load(fp, **kw):
         return _pyrlm_mod_json.loads(fp.read(), **kw)
 """,
+    "_pyrlm_json_attr": """
+def _pyrlm_json_attr(e, name):
+    place = _pyrlm_json_place(e)
+    return place[name] if name in place else getattr(e, name)
+""",
     "_pyrlm_json_place": r"""
 def _pyrlm_json_place(e):
     s = str(e)

@@ -118,7 +118,7 @@ class Calls(Expressions):
             return call(f"_pyrlm_bound_{name.value}", node.args[0], like=node)
         has = call("_pyrlm_hasattr", node.args[0], name, like=node)
         made = ast.IfExp(has, call(f"_pyrlm_bound_{name.value}", node.args[0], like=node), node.args[2])
-        return ast.copy_location(made, node) if isinstance(node.args[0], ast.Name) else None
+        return ast.copy_location(made, node) if isinstance(node.args[0], ast.Name) else node
 
     def call_vars(self, node: ast.Call) -> ast.expr:
         if not node.args:

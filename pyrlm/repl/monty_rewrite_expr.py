@@ -28,10 +28,10 @@ class Expressions(ast.NodeTransformer):
     Args:
         known: What the session knows; changed as code defines things.
         bound: Names that this code binds anywhere, which stand for nothing else.
-        used_up: Ids of expressions in whose place a list does as well.
+        used_up: Expressions in whose place a list does as well, by their ids.
     """
 
-    def __init__(self, known: Known, bound: set[str], used_up: set[int]) -> None:
+    def __init__(self, known: Known, bound: set[str], used_up: dict[int, ast.AST]) -> None:
         self.known = known
         self.bound = bound
         self.used_up = used_up
@@ -83,26 +83,25 @@ class Expressions(ast.NodeTransformer):
         owner = node.value
         if node.attr == "__doc__" and isinstance(owner, ast.Name) and owner.id in self.known.docs:
             return ast.copy_location(ast.Constant(self.known.docs[owner.id]), node)
-        name = node.attr
         node.value = self.visit(owner)
         if isinstance(owner, ast.Name) and owner.id in self.known.modules and owner.id not in self.known.host:
             return node
-        if name in self.known.properties and not called:
-            return call("_pyrlm_prop", node.value, ast.Constant(name), like=node)
-        if name in self.known.function_attributes and not called:
-            return call("_pyrlm_fget", node.value, ast.Constant(name), like=node)
-        if called:
-            return node
-        if name in {"msg", "pos", "lineno", "colno"} and isinstance(owner, ast.Name) and owner.id in self.handlers:
-            place = call("_pyrlm_json_place", node.value, like=node)
-            return ast.copy_location(ast.Subscript(place, ast.Constant(name), ast.Load()), node)
-        if name in tables.ATTRIBUTES:
-            return call(f"_pyrlm_attr_{name}", node.value, like=node)
-        if name in tables.BOUND_METHODS:
-            return call(f"_pyrlm_bound_{name}", node.value, like=node)
-        return node
+        return node if called else self.value(node, owner)
 
-    # calls
+    def value(self, node: ast.Attribute, owner: ast.expr) -> ast.expr:
+        """Rewrite the read of an attribute of an object."""
+        name = node.attr
+        helper = None
+        if name in self.known.properties:
+            helper = "_pyrlm_prop"
+        elif name in self.known.function_attributes:
+            helper = "_pyrlm_fget"
+        elif name in {"msg", "pos", "lineno", "colno"} and isinstance(owner, ast.Name) and owner.id in self.handlers:
+            helper = "_pyrlm_json_attr"
+        if helper is not None:
+            return call(helper, node.value, ast.Constant(name), like=node)
+        prefix = "attr" if name in tables.ATTRIBUTES else "bound" if name in tables.BOUND_METHODS else None
+        return node if prefix is None else call(f"_pyrlm_{prefix}_{name}", node.value, like=node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and self.is_free(node.func.id):
@@ -138,36 +137,37 @@ class Expressions(ast.NodeTransformer):
         assert isinstance(function, ast.Attribute)
         name, owner = function.attr, function.value
         if isinstance(owner, ast.Name) and owner.id in tables.BUILTIN_TYPES and self.is_free(owner.id):
-            self.arguments(node)
-            if name in tables.METHODS:
-                return call(f"_pyrlm_call_{name}", owner, *node.args, keywords=node.keywords, like=node)
-            if name in tables.BOUND_METHODS:
-                return ast.copy_location(
-                    ast.Call(call(f"_pyrlm_bound_{name}", owner, like=node), node.args, node.keywords), node
-                )
-            return node
+            return self.method_of_type(node, owner, name)
         module = isinstance(owner, ast.Name) and (owner.id in self.known.modules or owner.id in self.known.host)
         if name == "sort" and any(k.arg == "key" and not self.native_key(k.value) for k in node.keywords):
             self.arguments(node)
             return call("_pyrlm_call_sort", self.visit(owner), *node.args, keywords=node.keywords, like=node)
         node.func = self.loaded(function, called=True)
         self.arguments(node)
+        return node if module or not isinstance(node.func, ast.Attribute) else self.supplied(node, node.func)
+
+    def supplied(self, node: ast.Call, function: ast.Attribute) -> ast.expr:
+        """Call the prelude in place of a method that Monty lacks on some type."""
+        name, arguments = function.attr, node.args
+        starred = any(isinstance(a, ast.Starred) for a in arguments)
         least = tables.METHODS.get(name)
-        if least is None or module or not isinstance(node.func, ast.Attribute):
-            return self.passed_functions(node)
-        starred = any(isinstance(a, ast.Starred) for a in node.args)
-        if not starred and len(node.args) + len(node.keywords) < least:
+        if least is None or (not starred and len(arguments) + len(node.keywords) < least):
             return node
         if (
             name in {"start", "end", "span"}
-            and isinstance(node.args[0], ast.Constant)
-            and isinstance(node.args[0].value, int)
+            and isinstance(arguments[0], ast.Constant)
+            and arguments[0].value in range(100)
         ):
             return node
-        return call(f"_pyrlm_call_{name}", node.func.value, *node.args, keywords=node.keywords, like=node)
+        return call(f"_pyrlm_call_{name}", function.value, *arguments, keywords=node.keywords, like=node)
 
-    def passed_functions(self, node: ast.Call) -> ast.expr:
-        """``re.sub`` and the like with a function: nothing to do, the prelude calls it. Kept for `reduce`."""
+    def method_of_type(self, node: ast.Call, owner: ast.Name, name: str) -> ast.expr:
+        """Call a method through its type: ``str.lower(x)``."""
+        self.arguments(node)
+        if name in tables.METHODS:
+            return call(f"_pyrlm_call_{name}", owner, *node.args, keywords=node.keywords, like=node)
+        if name in tables.BOUND_METHODS:
+            node.func = call(f"_pyrlm_bound_{name}", owner, like=node)
         return node
 
     def native_key(self, key: ast.expr) -> bool:

@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -110,41 +111,41 @@ def bound_names(nodes: list[ast.stmt]) -> list[str]:
             for generator in node.generators:
                 inner.update(id(n) for n in ast.walk(generator.target))
     for node in every:
-        names: list[str] = []
-        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)) and id(node) not in inner:
-            names = [node.id]
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names = [node.name]
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names = [alias.asname or alias.name.split(".")[0] for alias in node.names]
-        elif (isinstance(node, ast.ExceptHandler) and node.name) or (
-            isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name
-        ):
-            names = [node.name]
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            names = [node.rest]
-        for name in names:
+        for name in () if id(node) in inner else _given_names(node):
             found.setdefault(name, getattr(node, "lineno", 0))
     return sorted(found, key=lambda name: found[name])
 
 
-def consumed(tree: ast.AST) -> set[int]:
-    """Return the ids of expressions whose iterable is used up where it stands, so that a list does as well."""
-    found: set[int] = set()
+def _given_names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.split(".")[0] for alias in node.names]
+    if isinstance(node, _NAMED):
+        return [node.name] if node.name else []
+    return [node.rest] if isinstance(node, ast.MatchMapping) and node.rest else []
+
+
+def consumed(tree: ast.AST) -> dict[int, ast.AST]:
+    """Return the expressions whose iterable is used up where it stands, so that a list does as well, by their ids.
+
+    They are kept alive by it, so that no new node gets the id of one that a rewrite has dropped.
+    """
+    found: dict[int, ast.AST] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else None
             attribute = node.func.attr if isinstance(node.func, ast.Attribute) else None
             if name in tables.CONSUMERS or attribute in tables.CONSUMING_METHODS:
-                found.update(id(argument) for argument in node.args)
+                found.update((id(argument), argument) for argument in node.args)
         elif isinstance(node, (ast.For, ast.comprehension)):
-            found.add(id(node.iter))
+            found[id(node.iter)] = node.iter
         elif isinstance(node, (ast.Starred, ast.YieldFrom)) or (
             isinstance(node, ast.Assign) and any(isinstance(t, (ast.Tuple, ast.List)) for t in node.targets)
         ):
-            found.add(id(node.value))
+            found[id(node.value)] = node.value
         elif isinstance(node, ast.Compare):
-            found.update(id(c) for c in node.comparators)
+            found.update((id(c), c) for c in node.comparators)
     return found
 
 

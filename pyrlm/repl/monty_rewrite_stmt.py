@@ -19,7 +19,9 @@ __all__ = ["Rewriter"]
 class Rewriter(Imports):
     """Rewrites a module; what it learns goes into `known`."""
 
-    def __init__(self, known: Known, bound: set[str], used_up: set[int], top: set[str], *, causes: bool) -> None:
+    def __init__(
+        self, known: Known, bound: set[str], used_up: dict[int, ast.AST], top: set[str], *, causes: bool
+    ) -> None:
         super().__init__(known, bound, used_up)
         self.top = top
         self.causes = causes

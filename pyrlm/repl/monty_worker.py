@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyrlm.errors import ReplUnavailableError
+from pyrlm.repl.monty_launch import PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Launcher"]
+__all__ = ["Launcher", "probe"]
 
 _LAYERS = ("limits", "no_new_privileges", "landlock", "seccomp")
 
@@ -37,6 +41,24 @@ def _binary() -> Path:
     )
 
 
+def _words(binary: Path) -> list[str]:
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("monty_launch.py")), str(binary)]
+
+
+@cache
+def probe(binary: Path) -> dict[str, str]:
+    """Return the layers of isolation that are missing on this system, each with the reason."""
+    if os.name != "posix":
+        return dict.fromkeys(_LAYERS, f"{sys.platform} has none")
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter and a file of ours
+            [*_words(binary), PROBE], capture_output=True, check=True, env={}, timeout=30, stdin=subprocess.DEVNULL
+        )
+        return dict(json.loads(done.stdout))
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise ReplUnavailableError(f"Monty's worker could not be locked: {error}") from error
+
+
 class Launcher:
     """A script in a private folder that locks itself and becomes Monty's worker.
 
@@ -51,23 +73,22 @@ class Launcher:
 
     def __init__(self, *, strict: bool) -> None:
         binary = _binary()
-        self.layers: tuple[str, ...] = ()
-        self.missing: Mapping[str, str] = {}
+        self.missing: Mapping[str, str] = probe(binary)
+        self.layers = tuple(layer for layer in _LAYERS if layer not in self.missing)
+        if strict and self.missing:
+            lacking = "; ".join(f"{layer} ({reason})" for layer, reason in self.missing.items())
+            raise ReplUnavailableError(
+                f"isolation='strict', and layers are missing on this system for Monty's worker: {lacking}. Use "
+                "isolation='best_effort' where that is enough."
+            )
         self._folder: str | None = None
         self.path = str(binary)
-        if os.name != "posix":
-            self.missing = dict.fromkeys(_LAYERS, f"{sys.platform} has none")
-            if strict:
-                raise ReplUnavailableError(f"isolation='strict', and {sys.platform} has no layers for Monty's worker.")
-            return
-        self._folder = tempfile.mkdtemp(prefix="pyrlm-monty-")
-        script = Path(self._folder) / "monty"
-        start = Path(__file__).with_name("monty_launch.py")
-        words = [sys.executable, "-I", "-S", str(start), str(binary)]
-        script.write_text(f'#!/bin/sh\nexec env -i {shlex.join(words)} "$@"\n', encoding="utf-8")
-        script.chmod(0o700)
-        self.path = str(script)
-        self.layers = _LAYERS
+        if os.name == "posix":
+            self._folder = tempfile.mkdtemp(prefix="pyrlm-monty-")
+            script = Path(self._folder) / "monty"
+            script.write_text(f'#!/bin/sh\nexec env -i {shlex.join(_words(binary))} "$@"\n', encoding="utf-8")
+            script.chmod(0o700)
+            self.path = str(script)
 
     def close(self) -> None:
         """Remove the script."""
