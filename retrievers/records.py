@@ -12,6 +12,7 @@ import functools
 import json
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,7 @@ from pyrlm.retrievers.metadata import Value, field_values, jsonable, value_type
 from pyrlm.retrievers.protocol import Document, Passage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import tantivy
 
@@ -45,6 +46,7 @@ __all__ = [
 
 ANALYZER: Final = "pyrlm_text"
 MAX_ID_CHARS: Final = 512
+MAX_FIELDS: Final = 1_000
 MAX_TERM_CHARS: Final = 1_000
 _json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -149,6 +151,8 @@ def prepare(document: object, known: Mapping[str, FieldType]) -> Record:
         raise RetrieverError(f"doc_id has 1 to {MAX_ID_CHARS} characters, got {len(document.doc_id)}")
     if not document.content.strip():
         raise RetrieverError("the document has no text")
+    if not isinstance(document.metadata, Mapping):
+        raise RetrieverError(f"metadata must be a mapping, got {type(document.metadata).__name__}")
     fields: dict[str, FieldType] = {"doc_id": "keyword"}
     terms: list[str] = [exists_term("doc_id"), keyword_term("doc_id", document.doc_id)]
     numbers: dict[str, list[int]] = {}
@@ -156,6 +160,8 @@ def prepare(document: object, known: Mapping[str, FieldType]) -> Record:
         if name != "doc_id":
             fields[name] = kind = _field_type(name, items, known)
             _add_facts(name, kind, items, terms, numbers)
+    if len(known.keys() | fields.keys()) > MAX_FIELDS:
+        raise RetrieverError(f"an index has at most {MAX_FIELDS} metadata fields; this document brings more")
     metadata = _json(jsonable(document.metadata))
     digest = blake2b(content, digest_size=16)
     for part in (title, metadata.encode()):
@@ -178,6 +184,7 @@ def _checked(name: str, text: object) -> bytes:
 
 
 def _field_type(name: str, values: Sequence[Value], known: Mapping[str, FieldType]) -> FieldType:
+    _checked("the name of a metadata field", name)
     if _CONTROL.search(name):
         raise RetrieverError(f"metadata field {name!r} has a control character in its name")
     wanted = known.get(name) or value_type(values[0]) or "keyword"

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorTable"]
 
-ROWS_A_BATCH: Final = 20_000
+REWRITE_SHARE: Final = 10
+"""The file is written again when a tenth of the rows is new; fewer are read from the index at each start."""
 
 
 class VectorTable:
@@ -93,10 +94,10 @@ class VectorTable:
             return kept
         matrix = np.zeros((len(self.uids), self._dimensions), dtype=np.float32)
         missing = self._reuse(cache, matrix)
-        for begin in range(0, len(missing), ROWS_A_BATCH):
-            for row in missing[begin : begin + ROWS_A_BATCH]:
-                matrix[row] = self._stored(int(row))
-        _write(cache, name, self.uids, matrix)
+        for row in missing:
+            matrix[row] = self._stored(int(row))
+        if len(missing) * REWRITE_SHARE >= len(matrix):
+            _write(cache, name, self.uids, matrix)
         return matrix
 
     def _reuse(self, cache: Path, matrix: NDArray[np.float32]) -> NDArray[np.intp]:

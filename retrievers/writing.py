@@ -161,6 +161,7 @@ class Indexing:
                 self._report.unchanged += 1
                 return
             passages = list(self._chunker.split(document.content))
+            _check_cover(passages, document.content)
         except RetrieverError as error:
             self._fail(document, str(error))
             return
@@ -263,4 +264,17 @@ class Indexing:
                 seconds=moment - self._began,
                 total=self._total,
             )
+        )
+
+
+def _check_cover(passages: list[Passage], content: str) -> None:
+    """Refuse what a document could not be put together from again."""
+    reached = 0
+    for passage in passages:
+        if passage.start > reached or content[passage.start : passage.end] != passage.text:
+            break
+        reached = max(reached, passage.end)
+    if reached != len(content):
+        raise RetrieverError(
+            f"the chunker left out or changed characters from {reached} on; passages must cover the text"
         )

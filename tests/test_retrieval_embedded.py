@@ -125,12 +125,15 @@ def test_documents_that_cannot_be_indexed_are_named_and_the_rest_goes_on(tmp_pat
         "no document",
         Document("k", 5),
         Document("l", "text", {"day": "no date"}),
+        Document("n", "text", {"a\ud800": 1}),
+        Document("o", "text", None),
+        Document("p", "text", {f"field{n}": 1 for n in range(1_001)}),
         Document("m", "fine", {"day": "2020-01-02", "when": date(2020, 1, 1), "year": 2.5}),
     ]
     report = retriever.index(stream)
     assert report.indexed == 2
     reasons = {failure.doc_id[:5]: failure.reason for failure in report.failed}
-    assert len(reasons) == 13
+    assert len(reasons) == 16
     for doc_id, words in {
         "b": "no text",
         "c": "'year' is a number field here and can't hold 'soon'",
@@ -145,6 +148,9 @@ def test_documents_that_cannot_be_indexed_are_named_and_the_rest_goes_on(tmp_pat
         "#11": "expected a Document, got str",
         "k": "content must be a string",
         "l": "date field",
+        "n": "half a surrogate pair",
+        "o": "metadata must be a mapping",
+        "p": "at most 1000 metadata fields",
     }.items():
         assert words in reasons[doc_id]
     assert report.documents == len(stream)
@@ -646,6 +652,20 @@ def test_a_chunker_of_ones_own(tmp_path: Path) -> None:
     assert retriever.search("three")[0].line == 3
     with pytest.raises(RetrieverError, match="cut by lines"):
         EmbeddedRetriever(tmp_path / "i").index([Document("b", "x")])
+
+
+@pytest.mark.parametrize(
+    "passages", [[], [Passage("one", 0, 3, 1)], [Passage("two", 3, 6, 1)], [Passage("ONETWO", 0, 6, 1)]]
+)
+def test_a_chunker_that_loses_text_is_found_out(tmp_path: Path, passages: list[Passage]) -> None:
+    class Losing:
+        name = "losing"
+
+        def split(self, text: str) -> list[Passage]:
+            return passages
+
+    report = EmbeddedRetriever(tmp_path / "i", chunker=Losing()).index([Document("a", "onetwo")])
+    assert "must cover the text" in report.failed[0].reason
 
 
 def test_the_manifest_is_plain_json(tmp_path: Path) -> None:
