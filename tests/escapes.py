@@ -18,6 +18,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -215,6 +216,31 @@ def _stopped_by(result, crash):
     )
 
 
+_WITHOUT_PYTHON = """\
+#!{python} -S
+import os, sys
+here = os.path.dirname(sys.argv[4])
+for name, folder in (("pyrlm", os.path.dirname(here)), ("pyrlm.repl", here)):
+    package = type(sys)(name)
+    package.__path__ = [folder]
+    sys.modules[name] = package
+import builtins
+from pyrlm.repl import isolation_audit, worker_cell
+from pyrlm.repl.worker_main import serve
+isolation_audit.install = lambda folders: None
+worker_cell.guarded_builtins = lambda extra: vars(builtins) | extra
+serve(*map(int, sys.argv[5:]))
+"""
+
+
+def kernel_alone(folder):
+    """Return a factory of REPLs whose worker has no list of modules, no restricted builtins and no audit hook."""
+    script = folder / "worker"
+    script.write_text(_WITHOUT_PYTHON.format(python=sys.executable))
+    script.chmod(0o700)
+    return lambda: ExecRepl(python=str(script))
+
+
 async def run_all(chosen, got, make=ExecRepl, at_once=3, isolation="strict"):
     gate = asyncio.Semaphore(at_once)
 
@@ -236,10 +262,15 @@ def report(outcomes):
     return "\n".join(lines)
 
 
+def main():
+    with tempfile.TemporaryDirectory() as folder, host_that_can_be_hurt() as listener_got:
+        for title, make in (("every layer", ExecRepl), ("the kernel's layers alone", kernel_alone(Path(folder)))):
+            found = asyncio.run(run_all(attempts(), listener_got, make))
+            print(f"\n== {title}\n{report(found)}")
+            for bad in found:
+                if bad.succeeded or not bad.next_step_works or bad.seconds > TIMEOUT + 2:
+                    print(bad)
+
+
 if __name__ == "__main__":
-    with host_that_can_be_hurt() as listener_got:
-        found = asyncio.run(run_all(attempts(), listener_got))
-    print(report(found))
-    for bad in found:
-        if bad.succeeded or not bad.next_step_works or bad.seconds > TIMEOUT + 2:
-            print(bad)
+    main()

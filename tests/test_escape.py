@@ -23,6 +23,19 @@ def test_no_attempt_succeeds(kind):
     assert [outcome for outcome in outcomes if outcome.seconds > TIMEOUT + GRACE + NOISE] == []
 
 
+def test_the_kernel_layers_hold_alone(tmp_path):
+    chosen = [one for one in attempts() if not one["kind"].startswith("dos")]
+    with host_that_can_be_hurt() as got:
+        outcomes = asyncio.run(run_all(chosen, got, kernel_alone(tmp_path)))
+    # ctypes computes within the worker's own memory; nothing but the audit hook is meant to stop that
+    assert {outcome.name for outcome in outcomes if outcome.succeeded} <= {
+        "raw_ctypes_again",
+        "raw_ctypes_subclass",
+        "raw_ctypes_read_memory",
+    }
+    assert sum(outcome.stopped_by.startswith("kernel") for outcome in outcomes) >= 40
+
+
 def test_the_corpora_are_whole():
     counts = [len(file.read_text().splitlines()) for file in FILES]
     assert counts[0] == 115

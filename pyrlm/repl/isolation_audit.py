@@ -40,8 +40,23 @@ def install(folders: Sequence[str]) -> None:
     for holder in filter(None, (os, sys.modules.get("posix"))):  # tells the host's name and announces nothing
         if hasattr(holder, "uname"):
             del holder.uname
+    _cap_threads()
     sys.addaudithook(_file_hook(roots))
     sys.addaudithook(_hook())
+
+
+def _cap_threads() -> None:
+    """Cap the threads of code where Python announces none (before 3.12); `threading` is loaded later, and finds this."""
+    import _thread  # noqa: PLC0415 - beside the only function that needs it
+
+    start, count = _thread.start_new_thread, _thread._count  # noqa: SLF001 - `threading` isn't loaded yet
+
+    def start_new_thread(*args: Any) -> int:
+        if count() >= _MAX_THREADS:
+            raise RuntimeError(f"can't start new thread: at most {_MAX_THREADS} at once")
+        return start(*args)
+
+    _thread.start_new_thread = start_new_thread
 
 
 def _placeholder(name: str, function: str) -> Any:
