@@ -6,11 +6,13 @@ machine) stand in modules of their own; an embedder of yours is an object with t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from pyrlm.errors import RetrieverError
+from pyrlm.errors import ConfigurationError, RetrieverError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     import numpy as np
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from pyrlm.retrievers.protocol import Passage
 
-__all__ = ["Embedder", "embed", "embed_query", "passage_input", "unit_length"]
+__all__ = ["Embedder", "embed", "embed_query", "embedder_named", "passage_input", "unit_length"]
 
 MAX_TITLE_CHARS: Final = 200
 MAX_QUERY_CHARS: Final = 8_000
@@ -43,6 +45,38 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str], /) -> NDArray[np.float32]:
         """Make one vector of unit length for each text, none of them empty: float32 of shape ``(n, dimensions)``."""
+
+
+def embedder_named(name: str, *, cache: str | os.PathLike[str] | None = None) -> Embedder:
+    """Make an embedder from a name as the command line takes it, or as an index keeps it.
+
+    Args:
+        name: ``minilm``, ``minilm:FOLDER``, ``openai``, ``openai:MODEL`` or ``openai:MODEL@URL``.
+        cache: File that keeps the vectors.
+
+    Raises:
+        ConfigurationError: There is no embedder of this name, or what it needs is missing.
+    """
+    kind, _, rest = name.partition(":")
+    made: Embedder
+    if kind == "minilm":
+        from pyrlm.retrievers.minilm import MiniLMEmbedder  # noqa: PLC0415 - an extra
+
+        made = MiniLMEmbedder(rest if Path(rest).is_dir() and rest else None)
+    elif kind == "openai":
+        from pyrlm.retrievers.openai_embeddings import OpenAIEmbedder  # noqa: PLC0415 - one or the other
+
+        model, _, url = rest.partition("@")
+        made = OpenAIEmbedder(model or "text-embedding-3-small", base_url=url or None)
+    else:
+        raise ConfigurationError(
+            f"no embedder {name!r}; there are minilm, minilm:FOLDER, openai, openai:MODEL and openai:MODEL@URL"
+        )
+    if cache is None:
+        return made
+    from pyrlm.retrievers.embedding_cache import CachedEmbedder  # noqa: PLC0415 - it imports this module
+
+    return CachedEmbedder(made, cache)
 
 
 def passage_input(passage: Passage, title: str) -> str:

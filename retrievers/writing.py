@@ -76,7 +76,8 @@ def engine_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise RetrieverError(f"writing the index at {folder} failed: {error}") from error
+        hint = "; is the disk full, or the folder read-only?" if "writer was killed" in str(error) else ""
+        raise RetrieverError(f"writing the index at {folder} failed: {error}{hint}") from error
 
 
 class Indexing:

@@ -350,6 +350,33 @@ def test_killed_while_indexing_nothing_acknowledged_is_lost(tmp_path: Path) -> N
         retriever.delete([f"after{lines}"])
 
 
+FULL = """
+    import resource, signal, sys
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    from pyrlm.retrievers.embedded import EmbeddedRetriever
+    from pyrlm.retrievers.protocol import Document
+    retriever = EmbeddedRetriever(sys.argv[1])
+    retriever.index([Document("first", "safe text")])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    try:
+        retriever.index(Document(f"d{n}", " ".join(f"{n}x{m}" for m in range(400))) for n in range(2_000))
+    except Exception as error:
+        print(type(error).__name__, error)
+    print(retriever.count(), retriever.search("safe")[0].doc_id)
+"""
+
+
+def test_a_full_disk_is_named_and_what_was_there_stays(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path / "i")], capture_output=True, text=True, check=True
+    )
+    error, after = done.stdout.splitlines()
+    assert error.startswith("RetrieverError writing the index at")
+    assert "disk full" in error
+    assert after == "1 first"
+    assert EmbeddedRetriever(tmp_path / "i").index(docs(2)).indexed == 2
+
+
 # --- opening ------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from pyrlm.errors import ConfigurationError, RetrieverError
 from pyrlm.retrievers import openai_embeddings
 from pyrlm.retrievers.embedded import EmbeddedRetriever
 from pyrlm.retrievers.embedding_cache import CachedEmbedder
-from pyrlm.retrievers.embeddings import Embedder, embed, embed_query, passage_input, unit_length
+from pyrlm.retrievers.embeddings import Embedder, embed, embed_query, embedder_named, passage_input, unit_length
 from pyrlm.retrievers.minilm import MiniLMEmbedder
 from pyrlm.retrievers.openai_embeddings import OpenAIEmbedder
 from pyrlm.retrievers.protocol import Document, Passage
@@ -244,6 +244,16 @@ def test_empty_texts_and_long_queries_reach_no_embedder() -> None:
 def test_title_and_headings_are_embedded_with_the_passage() -> None:
     assert passage_input(Passage(" text\n", 0, 6, 1, "A > B"), "Title") == "Title > A > B\ntext"
     assert passage_input(Passage("text", 0, 4, 1), "") == "text"
+
+
+def test_embedders_by_name(server: Server, model: Path, tmp_path: Path) -> None:
+    assert embedder_named("openai").name == "openai:text-embedding-3-small"
+    named = embedder_named(f"openai:little@{server.url}", cache=tmp_path / "v")
+    assert named.name == "openai:little"
+    assert embedder_named(f"minilm:{model}").dimensions == 12
+    for name in ("gpt", "", "Minilm"):
+        with pytest.raises(ConfigurationError, match="there are minilm"):
+            embedder_named(name)
 
 
 # --- the cache ----------------------------------------------------------------------------------------------------
