@@ -5,7 +5,7 @@ import collections
 import json
 
 import pytest
-from escapes import FILES, TIMEOUT, attempts, host_that_can_be_hurt, run_all
+from escapes import FILES, TIMEOUT, attempts, host_that_can_be_hurt, kernel_alone, run_all
 
 KINDS = sorted({one["kind"] for one in attempts()})
 GRACE = 2.0
