@@ -193,6 +193,27 @@ def _pyrlm_print(*args, sep=' ', end='\\n', file=None, flush=False):
 def _pyrlm_len(x):
     return x.__len__() if hasattr(x, '__len__') else len(x)
 """,
+    "_pyrlm_or": """
+def _pyrlm_or(value, *later):
+    for f in later:
+        if _pyrlm_truth(value):
+            return value
+        value = f()
+    return value
+""",
+    "_pyrlm_and": """
+def _pyrlm_and(value, *later):
+    for f in later:
+        if not _pyrlm_truth(value):
+            return value
+        value = f()
+    return value
+""",
+    "_pyrlm_update_attributes": """
+def _pyrlm_update_attributes(o, *values, **kw):
+    for k, v in {**(values[0] if values else {}), **kw}.items():
+        setattr(o, k, v)
+""",
     "_pyrlm_truth": """
 def _pyrlm_truth(x):
     if hasattr(x, '__bool__'):

@@ -82,6 +82,8 @@ class _pyrlm_attrgetter:
 class _pyrlm_mod_operator:
     itemgetter = _pyrlm_itemgetter
     attrgetter = _pyrlm_attrgetter
+    def methodcaller(name, *a, **k):
+        raise NotImplementedError('operator.methodcaller: not supported here; use lambda x: x.' + name + '()')
     def add(a, b): return a + b
     def sub(a, b): return a - b
     def mul(a, b): return a * b

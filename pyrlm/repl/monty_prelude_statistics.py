@@ -112,7 +112,10 @@ class _pyrlm_mod_statistics:
         return _pyrlm_root(num, den * len(data))
     def harmonic_mean(data):
         data = _pyrlm_stat(data, 'harmonic_mean')
-        return 0 if 0 in data else len(data) / _pyrlm_math.fsum([1 / x for x in data])
+        if 0 in data:
+            return 0
+        n, d = _pyrlm_exact_sum([_pyrlm_ratio(1 / x) for x in data])
+        return len(data) * d / n
     def geometric_mean(data):
         data = _pyrlm_stat(data, 'geometric_mean')
         return _pyrlm_math.exp(_pyrlm_mod_statistics.fmean([_pyrlm_math.log(x) for x in data]))

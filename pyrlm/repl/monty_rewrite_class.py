@@ -44,7 +44,8 @@ class Classes(Kinds):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST | list[ast.stmt]:
         bases = [name_of(b) for b in node.bases if name_of(b) not in tables.PASSING_BASES]
         if any(b in tables.ENUM_BASES for b in bases):
-            return self.enum(node, next(b for b in bases if b in tables.ENUM_BASES))
+            kind = next(b for b in bases if b in tables.ENUM_BASES)
+            return self.enum(node, "Mixed" if kind == "Enum" and len(bases) > 1 else kind)
         if "NamedTuple" in bases:
             return self.named_tuple(node)
         if "TypedDict" in bases:

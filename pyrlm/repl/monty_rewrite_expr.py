@@ -142,6 +142,10 @@ class Expressions(ast.NodeTransformer):
         if name == "sort" and any(k.arg == "key" and not self.native_key(k.value) for k in node.keywords):
             self.arguments(node)
             return call("_pyrlm_call_sort", self.visit(owner), *node.args, keywords=node.keywords, like=node)
+        if name == "update" and isinstance(owner, ast.Attribute) and owner.attr == "__dict__":
+            self.arguments(node)
+            target = self.visit(owner.value)
+            return call("_pyrlm_update_attributes", target, *node.args, keywords=node.keywords, like=node)
         node.func = self.loaded(function, called=True)
         self.arguments(node)
         return node if module or not isinstance(node.func, ast.Attribute) else self.supplied(node, node.func)

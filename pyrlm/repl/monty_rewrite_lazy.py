@@ -41,9 +41,17 @@ class Lazies(Calls):
     def _short(self, node: ast.Call, helper: str) -> ast.expr | None:
         parts = self.split_generator(node.args[0]) if node.args else None
         if parts is None or node.keywords:
-            return None
+            return self._asked(node, helper)
         rest = [self.visit(a) for a in node.args[1:]]
         return call(helper, *[self.visit(p) for p in parts], *rest, like=node)
+
+    def _asked(self, node: ast.Call, helper: str) -> ast.expr | None:
+        """`any` and `all` of objects that say themselves whether they are true."""
+        if not self.known.sized or helper == "_pyrlm_first" or not node.args:
+            return None
+        self.arguments(node)
+        truth = ast.copy_location(ast.Name("_pyrlm_truth", ast.Load()), node)
+        return call(helper, *node.args, truth, like=node)
 
     def call_any(self, node: ast.Call) -> ast.expr | None:
         return self._short(node, "_pyrlm_any")
@@ -83,12 +91,18 @@ class Lazies(Calls):
         """Wrap a condition where classes have `__len__` or `__bool__`, which Monty passes over."""
         if not self.known.sized or isinstance(node, (ast.Compare, ast.Constant)):
             return node
-        if isinstance(node, ast.BoolOp):
-            node.values = [self.truth(v) for v in node.values]
-            return node
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return node
         return call("_pyrlm_truth", node, like=node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        if not self.known.sized or any(isinstance(n, (ast.NamedExpr, ast.Await)) for n in ast.walk(node)):
+            return node
+        empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+        later: list[ast.expr] = [ast.Lambda(empty, value) for value in node.values[1:]]
+        helper = "_pyrlm_or" if isinstance(node.op, ast.Or) else "_pyrlm_and"
+        return call(helper, node.values[0], *later, like=node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         self.generic_visit(node)
