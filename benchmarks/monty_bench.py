@@ -5,6 +5,7 @@ import resource
 import time
 
 from pyrlm.context import Context
+from pyrlm.errors import ReplCrashedError
 from pyrlm.repl.monty import MontyRepl
 from pyrlm.repl.protocol import Setup
 
@@ -58,9 +59,8 @@ async def large(megabytes):
     ):
         try:
             print(f"  {what:<28} {1e3 * await timed(repl, code):8.1f} ms")
-        except AssertionError as error:
-            print(f"  {what:<28} {str(error).splitlines()[-2][:70]}")
-    print(f"  worker                       {repl._thread.memory() / 1e6 if repl._thread else 0:8.0f} MB")
+        except (AssertionError, ReplCrashedError) as error:
+            print(f"  {what:<28} {str(error).splitlines()[0][:70]}")
     await repl.close()
 
 
