@@ -29,6 +29,8 @@ _QUESTION = re.compile(r"^Question:[ \t]*(.+?)(?:\n\n|\Z)", re.DOTALL | re.MULTI
 _ANSWERS = re.compile(r"^Answer A: (.*?)\n\nAnswer B: (.*)\Z", re.DOTALL | re.MULTILINE)
 _BORNE_OUT = 0.6  # share of an answer's words that the passages for the question must hold
 
+_CHOSEN = 0.8  # a piece that was chosen by search needs so much of `min_share`: its own words are all that it can go by
+
 
 class ExtractiveAdapter:
     """Plays every part that a model plays here, by matching words; see the module's text for what it is not.
@@ -80,10 +82,10 @@ class ExtractiveAdapter:
             return self._verdict(last[: answers.start()], answers[1], answers[2])
         return self._direct(*_parts(last))
 
-    def _best(self, question: str, text: str) -> list[str]:
+    def _best(self, question: str, text: str, *, chosen: float = 1.0) -> list[str]:
         """Return the passages that answer, as they stand in the text; none where too few words stand together."""
         ranked = best_in(text, question)
-        if not ranked or ranked[0][1] < self.min_share:
+        if not ranked or ranked[0][1] < chosen * self.min_share:
             return []
         return [text[start:end].strip() for start, end in together(ranked)]
 
@@ -96,7 +98,8 @@ class ExtractiveAdapter:
 
     def _sub_answer(self, prompt: str) -> str:
         """Answer in the text's own words, so that the code which asked can find them there."""
-        return " … ".join(" ".join(quote.split()) for quote in self._best(*_parts(prompt))) or NO_ANSWER
+        quotes = self._best(*_parts(prompt), chosen=_CHOSEN)
+        return " … ".join(" ".join(quote.split()) for quote in quotes) or NO_ANSWER
 
     def _verdict(self, prompt: str, first: str, second: str) -> str:
         """Judge which answer's words stand in the passages that answer the question best."""

@@ -31,20 +31,20 @@ else:
     FINAL("{no_answer}")
 """
 
+_CUT = """\
+spans = [(start, end) for score, share, start, end in found if share >= {min_share} * 0.8]
+if spans:
+    best = together(found)
+    spans = [(best[0][0], best[-1][1])] + [span for span in spans if span[0] < best[0][0] or span[1] > best[-1][1]]
+passages = [ctx.slice(max(0, start - 600), end + 600) for start, end in spans[:6]]
+"""
+
 _COLLECT = """\
-passages = [ctx.slice(max(0, start - 300), end + 300) for score, share, start, end in found if share >= {min_share} * 0.8]
 print(len(passages), "passages")
 """
 
 _ASK = """\
-pieces = [ctx.slice(max(0, start - 600), end + 600) for score, share, start, end in found[:6]] or [ctx.slice(0, 2000)]
-"""
-
-_ASK_COLLECTED = """\
-pieces = passages[:6] or [ctx.slice(0, 2000)]
-"""
-
-_COMBINE = """\
+pieces = passages or [ctx.slice(0, 2000)]
 answers = ask_chunks(QUESTION, pieces)
 given = [a for a in answers if a != "{no_answer}" and not a.startswith("[sub-call failed")]
 print(len(given), "of", len(answers), "pieces hold an answer")
@@ -74,10 +74,10 @@ def root_code(question: str, min_share: float, *, stage: str, said: Sequence[str
     parts = [] if known else [library()]
     parts.append(_SEARCH)
     if "FINAL_VAR: passages" in stage:
-        parts.append(_COLLECT)
+        parts += [_CUT, _COLLECT]
     elif "llm_batch" in stage:
         collected = known and any("FINAL_VAR: passages" in reply for reply in said)
-        parts += [_ASK_COLLECTED if collected else _ASK, _COMBINE]
+        parts += [_ASK] if collected else [_CUT, _ASK]
     else:
         parts.append(_ANSWER)
     code = parts.pop(0) + "\n" if not known else ""

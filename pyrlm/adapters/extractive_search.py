@@ -179,7 +179,7 @@ def rank(text: str, weights: dict[str, float], question: str, source: str = "") 
             share += max(here, min(1.0, 2.0 * there)) * weight
         if own > 0 or first:
             part = max(weights.get(stem(name.lower()), 0.0), 0.25 * whole)
-            bonus = names.get(name, 0.0) * part * home * (1.2 if first else 0.5)
+            bonus = names.get(name, 0.0) * part * home * (1.7 if first else 0.5)
             named = 1.0 if not sure or any(name in around + low for name in sure) else 0.7
             value = (score + 0.5 * own + bonus) * named * style(piece, question) / (0.9 + len(piece) / 3000)
             ranked.append((value / whole, share / whole, opened, end))
