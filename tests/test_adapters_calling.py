@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
+import inspect
 import os
 import re
 import threading
@@ -162,6 +164,126 @@ def test_options_reach_adapters_that_take_them_and_are_refused_by_name_elsewhere
     assert accepts_option(FakeAdapter(), "stop")
     with pytest.raises(ConfigurationError, match=r"Own doesn't take the option 'seed'; add \*\*options"):
         ask(Own("x"), seed=7)
+
+
+def keyword_only(messages, *, max_tokens=512, temperature=0.0):
+    return locals()
+
+
+def all_keyword_only(*, messages, temperature, max_tokens):
+    return locals()
+
+
+def another_order(messages, temperature=0.0, max_tokens=512):
+    return locals()
+
+
+def option_between(messages, seed=None, max_tokens=512, temperature=0.0):
+    return locals()
+
+
+def names_of_their_own(prompt, limit, heat):
+    return {"messages": prompt, "max_tokens": limit, "temperature": heat}
+
+
+def positional_only(messages, max_tokens, temperature, /):
+    return locals()
+
+
+def any_keyword(messages, **options):
+    return {"messages": messages, **options}
+
+
+def any_argument(*arguments):
+    return dict(zip(("messages", "max_tokens", "temperature"), arguments, strict=True))
+
+
+ALL_THREE = [
+    keyword_only,
+    all_keyword_only,
+    another_order,
+    option_between,
+    names_of_their_own,
+    positional_only,
+    any_keyword,
+    any_argument,
+]
+
+
+def adapter_with(method, asynchronous):
+    """An adapter whose method has the signature of `method`, bound, as one written in a class."""
+    seen = {}
+
+    class Adapter:
+        @functools.wraps(method)
+        def complete(*arguments, **options):
+            seen.update(method(*arguments[1:], **options))
+            return "ok"
+
+    parameters = list(inspect.signature(method).parameters.values())
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    Adapter.complete.__signature__ = inspect.Signature([own, *parameters])
+    if asynchronous:
+        plain = Adapter.complete
+
+        @functools.wraps(plain)
+        async def acomplete(*arguments, **options):
+            return plain(*arguments, **options)
+
+        Adapter.acomplete = acomplete
+    return Adapter(), seen
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("method", ALL_THREE, ids=lambda method: method.__name__)
+def test_adapters_take_their_arguments_by_place_or_by_name(method, asynchronous):
+    adapter, seen = adapter_with(method, asynchronous)
+    for temperature in (0.5, None):
+        assert ask(adapter, HELLO, 16, temperature).text == "ok"
+        assert {name: seen[name] for name in ("messages", "max_tokens", "temperature")} == {
+            "messages": HELLO,
+            "max_tokens": 16,
+            "temperature": temperature,
+        }
+
+
+def without_temperature(messages, max_tokens):
+    return locals()
+
+
+def keyword_only_without_temperature(messages, *, max_tokens, seed=0):
+    return locals()
+
+
+def option_in_the_place_of_temperature(messages, max_tokens, seed=0):
+    return locals()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [without_temperature, keyword_only_without_temperature, option_in_the_place_of_temperature],
+    ids=lambda method: method.__name__,
+)
+def test_an_adapter_without_a_temperature_is_asked_without_one(method):
+    adapter, seen = adapter_with(method, asynchronous=False)
+    assert ask(adapter, HELLO, 16, 0.5).text == "ok"
+    assert seen == {"messages": HELLO, "max_tokens": 16} | ({"seed": 0} if "seed" in seen else {})
+
+
+def test_an_adapter_without_a_limit_of_the_reply_is_refused_before_it_is_asked():
+    class NoLimit:
+        def complete(self, messages):
+            raise AssertionError("asked")
+
+    with pytest.raises(ConfigurationError, match=r"NoLimit\.complete takes no max_tokens"):
+        ask(NoLimit())
+
+
+def test_two_adapters_of_one_class_may_differ_in_signature():
+    first, second = Own(None), Own(None)
+    first.complete = lambda messages, *, max_tokens, temperature: f"keywords {max_tokens}"
+    second.complete = lambda messages, limit, heat: f"places {limit}"
+    assert [ask(adapter).text for adapter in (first, second, first)] == ["keywords 16", "places 16", "keywords 16"]
 
 
 def test_usage_objects_of_sdks_are_read():

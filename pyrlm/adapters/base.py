@@ -2,7 +2,7 @@
 
 Any object with a synchronous ``complete(messages, max_tokens, temperature, **options)`` or an asynchronous
 ``acomplete`` of the same signature is an adapter. Where both exist, ``acomplete`` is used; a synchronous one is called
-in a worker thread.
+in a worker thread. The arguments may be keyword-only, and `temperature` and `options` may be missing.
 """
 
 from __future__ import annotations

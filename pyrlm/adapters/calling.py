@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyrlm.adapters.base import Message, ModelResponse, Usage
+from pyrlm.adapters.signatures import plan_for
 from pyrlm.adapters.wording import context_limit, is_context_length
 from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, ModelUnavailableError, PyRLMError
 from pyrlm.redact import redact
@@ -31,6 +32,8 @@ async def acomplete(
 ) -> ModelResponse:
     """Ask `adapter`: its `acomplete` where it has one, else its `complete` in a worker thread.
 
+    Arguments go by place or by name, as its signature has them; one without a temperature is asked without one.
+
     Args:
         adapter: Any object of the protocols in `pyrlm.adapters.base`.
         messages: Chat messages, oldest first.
@@ -50,17 +53,19 @@ async def acomplete(
     """
     check_adapter(adapter)
     call, is_async = _method(adapter)
+    plan = plan_for(call)
     for name in options:
-        if not accepts_option(adapter, name):
+        if not plan.takes_option(name):
             raise ConfigurationError(
                 f"{type(adapter).__name__} doesn't take the option {name!r}; add **options to its "
                 f"{call.__name__}(messages, max_tokens, temperature)."
             )
+    places, names = plan.arguments(messages=messages, max_tokens=max_tokens, temperature=temperature)
     try:
         if is_async:
-            reply = call(messages, max_tokens, temperature, **options)
+            reply = call(*places, **names, **options)
         else:
-            reply = await in_thread(call, messages, max_tokens, temperature, **options)
+            reply = await in_thread(call, *places, **names, **options)
         if inspect.isawaitable(reply):
             reply = await reply
     except PyRLMError:
@@ -81,19 +86,19 @@ def check_adapter(adapter: Any) -> None:
             f"adapter={type(adapter).__name__}: expected an object with complete(messages, max_tokens, temperature) or an "
             'asynchronous acomplete of the same arguments; pyrlm.adapters.get_adapter("openai:gpt-4.1") makes one.'
         )
+    call, _ = _method(adapter)
+    plan = plan_for(call)
+    if not (plan.takes("messages") and plan.takes("max_tokens")):
+        missing = "max_tokens" if plan.takes("messages") else "messages"
+        raise ConfigurationError(
+            f"{type(adapter).__name__}.{getattr(call, '__name__', 'complete')} takes no {missing}: expected "
+            "complete(messages, max_tokens, temperature); limits of tokens and money rest on the longest reply."
+        )
 
 
 def accepts_option(adapter: Any, name: str) -> bool:
     """Whether the method of `adapter` that is called takes an option of this name."""
-    call, _ = _method(adapter)
-    try:
-        parameters = inspect.signature(call).parameters
-    except (TypeError, ValueError):  # callables written in C may have no signature
-        return True
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return True
-    parameter = parameters.get(name)
-    return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
+    return plan_for(_method(adapter)[0]).takes_option(name)
 
 
 def _method(adapter: Any) -> tuple[Callable[..., Any], bool]:
