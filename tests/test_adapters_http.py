@@ -749,3 +749,25 @@ def test_short_names_that_are_none_say_what_there_is():
         get_adapter("openrouter:m")
     with pytest.raises(ConfigurationError, match='expected "provider:model"'):
         get_adapter("  ")
+
+
+def test_adapters_that_are_dropped_close_their_connections():
+    code = (
+        "import asyncio, gc, sys\n"
+        "from pyrlm.adapters import OpenAICompatAdapter\n"
+        "async def main():\n"
+        "    for _ in range(3):\n"
+        "        adapter = OpenAICompatAdapter('m', base_url=sys.argv[1], api_key='test-key')\n"
+        "        asks = (adapter.acomplete([{'role': 'user', 'content': 'x'}], 5, None) for _ in range(20))\n"
+        "        await asyncio.gather(*asks)\n"
+        "        del adapter, asks\n"
+        "        gc.collect()\n"
+        "        await asyncio.sleep(0.01)\n"
+        "asyncio.run(main())\n"
+    )
+    with LoopbackServer() as server:
+        ran = subprocess.run(
+            [sys.executable, "-c", code, server.url], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert "Unclosed" not in ran.stderr

@@ -15,8 +15,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet, finalize
 
 if TYPE_CHECKING:
     import ssl
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import httpx2
     from openai import AsyncOpenAI
+
+    Held: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[None, None]]]
 
 __all__ = ["LoopClients", "Sdk", "load", "preload"]
 
@@ -97,9 +99,11 @@ class LoopClients:
 
     def __init__(self, make: Callable[[Sdk], AsyncOpenAI]) -> None:
         self._make = make
-        self._held: dict[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[None, None]]] = {}
+        self._held: Held = {}
         self._pid = os.getpid()
         _all.add(self)
+        # An adapter that is dropped while its loop lives on (one an application makes a request with) closes there.
+        finalize(self, _close_dropped, self._held, self._pid).atexit = False
 
     async def get(self, sdk: Sdk) -> AsyncOpenAI:
         """The client of the running loop."""
@@ -108,7 +112,7 @@ class LoopClients:
         if held is not None:
             return held[0]
         client = self._make(sdk)
-        closing = self._hold(loop, client)
+        closing = _hold(self._held, loop, client)
         self._held[loop] = (client, closing)
         await anext(closing)
         return client
@@ -118,13 +122,6 @@ class LoopClients:
         held = self._held.get(asyncio.get_running_loop())
         if held is not None:
             await held[1].aclose()
-
-    async def _hold(self, loop: asyncio.AbstractEventLoop, client: AsyncOpenAI) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            self._held.pop(loop, None)
-            await client.close()
 
     def close_at_exit(self) -> None:
         """Close the clients of loops that still exist."""
@@ -138,6 +135,29 @@ class LoopClients:
                     loop.run_until_complete(asyncio.wait_for(self.aclose(), _CLOSING_SECONDS))
 
 
+async def _hold(held: Held, loop: asyncio.AbstractEventLoop, client: AsyncOpenAI) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        held.pop(loop, None)
+        await client.close()
+
+
+def _close_dropped(held: Held, pid: int) -> None:
+    """Close, each on its loop, the clients of an adapter that nobody holds any more."""
+    for loop, (_, closing) in list(held.items()):
+        if pid == os.getpid() and loop.is_running():
+            with suppress(RuntimeError):  # the loop may stop just now
+                loop.call_soon_threadsafe(_start_closing, loop, closing)
+
+
+def _start_closing(loop: asyncio.AbstractEventLoop, closing: AsyncGenerator[None, None]) -> None:
+    task = loop.create_task(closing.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+_closing: set[asyncio.Task[None]] = set()
 _all: WeakSet[LoopClients] = WeakSet()
 
 
