@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import Row
+if TYPE_CHECKING:
+    from benchmarks.harness import Row
 
 PARTS = ("startup", "loop", "fanout", "text")
 

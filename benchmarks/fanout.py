@@ -28,13 +28,13 @@ def _ours(root_url: str, sub_url: str, at_once: int) -> list[float]:
 
 
 async def _tuned(url: str, prompts: list[str], at_once: int, batches: int) -> list[float]:
-    sdk = TunedSDK(url)
-    times = []
-    for _ in range(batches):
-        started = time.perf_counter()
-        await sdk.batch(prompts, at_once)
-        times.append(time.perf_counter() - started)
-    return times
+    async with TunedSDK(url) as sdk:
+        times = []
+        for _ in range(batches):
+            started = time.perf_counter()
+            await sdk.batch(prompts, at_once)
+            times.append(time.perf_counter() - started)
+        return times
 
 
 def _fan_out(count: int, at_once: int, batches: int) -> tuple[float, float]:
@@ -74,12 +74,12 @@ def one_after_another() -> Row:
     code = f"```python\nfor i in range({count}):\n    x = llm_query(str(i))\n```"
 
     async def tuned(url: str) -> float:
-        sdk = TunedSDK(url)
-        await sdk.batch(["warm"], 1)
-        started = time.perf_counter()
-        for number in range(count):
-            await sdk.ask([{"role": "system", "content": "s" * 300}, {"role": "user", "content": str(number)}])
-        return (time.perf_counter() - started) / count
+        async with TunedSDK(url) as sdk:
+            await sdk.batch(["warm"], 1)
+            started = time.perf_counter()
+            for number in range(count):
+                await sdk.ask([{"role": "system", "content": "s" * 300}, {"role": "user", "content": str(number)}])
+            return (time.perf_counter() - started) / count
 
     pairs = []
     with server(script=[code, "FINAL: done"] * REPEATS) as root, server() as sub:

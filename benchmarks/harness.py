@@ -8,14 +8,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from openai_server import LoopbackProcess  # noqa: E402
+from typing import TYPE_CHECKING, Self
+
+from openai_server import LoopbackProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @dataclass
@@ -69,7 +73,7 @@ class TunedSDK:
 
         self.client = AsyncOpenAI(base_url=url, api_key="test-key", http_client=DefaultAioHttpClient(), max_retries=0)
 
-    async def __aenter__(self) -> TunedSDK:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

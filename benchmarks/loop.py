@@ -32,19 +32,20 @@ def ours(url: str, **options: object) -> object:
 
 async def by_hand(url: str, system: str) -> None:
     """The same conversation with the tuned SDK and plain exec in this process: no isolation, no limits, no trace."""
-    sdk = TunedSDK(url)
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": "What is there?"}]
-    names = {"P": TEXT, "find": TEXT.find}
-    while True:
-        reply = await sdk.ask(messages, 4096)
-        if reply.startswith("FINAL:"):
-            return
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            exec(
-                reply.strip("`").removeprefix("python\n").replace("ctx.find", "find").replace("hits[:1]", "hits"), names
-            )
-        messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": out.getvalue()}]
+    async with TunedSDK(url) as sdk:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": "What is there?"}]
+        names = {"P": TEXT, "find": TEXT.find}
+        while True:
+            reply = await sdk.ask(messages, 4096)
+            if reply.startswith("FINAL:"):
+                return
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(
+                    reply.strip("`").removeprefix("python\n").replace("ctx.find", "find").replace("hits[:1]", "hits"),
+                    names,
+                )
+            messages += [{"role": "assistant", "content": reply}, {"role": "user", "content": out.getvalue()}]
 
 
 def thirty_steps() -> Row:

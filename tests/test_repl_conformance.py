@@ -9,10 +9,12 @@ from repl_conformance import CASES, check_crash_and_replacement, check_variables
 from repl_thread import ThreadRepl
 
 from pyrlm.repl.exec_host import ExecRepl
+from pyrlm.repl.monty import MontyRepl
 
-BACKENDS = {"exec": ExecRepl, "thread": ThreadRepl}
+BACKENDS = {"exec": ExecRepl, "monty": MontyRepl, "thread": ThreadRepl}
 KILL = {
     "exec": lambda repl: os.kill(repl._process.pid, signal.SIGKILL),
+    "monty": lambda repl: os.kill(repl._thread.pid, signal.SIGKILL),
     "thread": lambda repl: setattr(repl, "dead", True),
 }
 
