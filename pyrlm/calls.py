@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
 from pyrlm.adapters.calling import acomplete, check_adapter
-from pyrlm.errors import ModelError, PolicyError
+from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
 from pyrlm.pricing import price_for, window_for
 from pyrlm.tokens import counter_for
 
@@ -126,9 +126,19 @@ class Caller:
         self.budget = budget
         self.recorder = recorder
         self.cache = cache
+        self.limit = limit
         self._limiter = asyncio.Semaphore(limit)
         self._in_flight = 0
         self._settled = asyncio.Event()
+
+    def check_price(self, model: Model) -> None:
+        """Raise `PriceUnknownError` where money is limited and the price of `model` is not known."""
+        if model.price is None and self.budget.left().cost_usd is not None:
+            raise PriceUnknownError(
+                f"max_cost_usd is set, and the price of {model.name!r} is not known, so the limit can't be kept and nothing "
+                "was sent. Give the price in US dollars per million tokens, as `price=Price(input_usd_per_mtok=…, "
+                "output_usd_per_mtok=…)` on the adapter (zeros for a model that costs nothing), or set max_cost_usd=None."
+            )
 
     async def ask(self, model: Model, call: Call) -> Reply:
         """Ask `model`, from the cache where `call.cached` allows it.
@@ -166,9 +176,12 @@ class Caller:
             self._in_flight += 1
             try:
                 return await self._send(model, call, reservation)
+            except Exception:
+                # Not for a call that is cancelled: its provider may bill it, so its room stays held.
+                self.budget.release(reservation)
+                raise
             finally:
                 self._in_flight -= 1
-                self.budget.release(reservation)  # does nothing once the reservation is settled
                 self._settled.set()
 
     async def _reserve(self, model: Model, call: Call) -> Reservation:
@@ -196,9 +209,10 @@ class Caller:
             response = await acomplete(
                 model.adapter, call.messages, reservation.max_tokens, call.temperature, **call.options
             )
-        except ModelError as error:
+        except (ModelError, asyncio.CancelledError) as error:
             elapsed = time.perf_counter() - started
-            self._record(call.kind, model, call, error=f"{type(error).__name__}: {error}", elapsed=elapsed)
+            why = f"{type(error).__name__}: {error}" if isinstance(error, ModelError) else "cancelled in flight"
+            self._record(call.kind, model, call, error=why, elapsed=elapsed)
             raise
         finally:
             on_retry.reset(token)

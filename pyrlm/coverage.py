@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +28,13 @@ class Readable(Protocol):
         """What stands between two documents where text is shown across documents."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A share that was worked out before."""
+
+    share: float | None
+
+
 class Coverage:
     """The share of a text that models have read in prompts and print-outs, found there verbatim.
 
@@ -47,6 +55,10 @@ class Coverage:
         self._whole = False
         self._adding = threading.Lock()
         self._finding = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Told], tuple[float | None]]:
+        """A copy, and what goes to another process, holds the share and not the text."""
+        return Told, (self.share,)
 
     def add(self, text: str) -> None:
         """Note that a model was shown `text`: a prompt, a print-out."""

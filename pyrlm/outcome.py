@@ -36,7 +36,7 @@ class Outcome:
         return self.error.limit if isinstance(self.error, PolicyError) else None
 
 
-async def build_result(session: Session, outcome: Outcome) -> RunResult:
+def build_result(session: Session, outcome: Outcome) -> RunResult:
     """Put the result together and record the end of the run."""
     answer = outcome.answer
     citations: tuple[Citation, ...] = ()
@@ -55,11 +55,11 @@ async def build_result(session: Session, outcome: Outcome) -> RunResult:
         elapsed=session.budget.elapsed,
         citations=citations,
         quotes_missing=missing,
-        coverage=await session.share_read(),
         grounded=is_grounded(answer, session.repl.printed) if answer is not None else None,
         limit=outcome.limit,
         limits_met=session.limits_met(outcome.limit),
         variables=session.repl.variables,
+        reading=session.coverage,
     )
     session.recorder.record(
         "run_finished",
@@ -69,6 +69,6 @@ async def build_result(session: Session, outcome: Outcome) -> RunResult:
         usage=result.usage,
         cost_usd=result.cost_usd,
         elapsed=result.elapsed,
-        data={"budget": session.budget.summary(), "coverage": result.coverage},
+        data={"budget": session.budget.summary()},
     )
     return result

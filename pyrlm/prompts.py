@@ -210,9 +210,8 @@ CUT_REPLY = """\
 Your reply was cut by the limit of {max_tokens} tokens, and nothing of it was run. Reply again, shorter: one piece of \
 code that does one thing."""
 
-UNSEEN_FINAL = """\
-The code ran; its output is above. You gave FINAL in the same reply, before you saw it. Confirm or correct the answer: \
-FINAL: …"""
+FAILED_BESIDE_FINAL = """\
+The code of that reply failed, so the FINAL beside it was not taken. Mend the code, or give FINAL: and the answer."""
 
 
 def observation(result: Execution, *, budget: str = "") -> str:
@@ -243,9 +242,17 @@ def budget_line(left: BudgetLeft) -> str:
     return f"[Left: {', '.join(part for part in parts if part)}.]"
 
 
-def last_call(limit: str) -> str:
-    """Ask for the best answer when a limit has ended the run."""
+def last_call(limit: str, variables: Iterable[str] = ()) -> str:
+    """Ask for the best answer when a limit has ended the run; `variables` are those that can be named in it."""
+    names = ", ".join(variables)
+    or_variable = f", or as FINAL_VAR: and one of {names}" if names else ""
     return (
         f"The limit {limit} is met: no more code runs. From what you have seen, give the best answer now, as "
-        f"FINAL: … (or FINAL_VAR: name). If nothing is known: FINAL: {NO_ANSWER}."
+        f"FINAL: and the answer{or_variable}. If nothing is known: FINAL: {NO_ANSWER}."
     )
+
+
+def stopped_step(answers: Iterable[tuple[str, str]]) -> str:
+    """Tell what sub-calls of a step had answered when it was stopped, as pairs of prompt and answer; else nothing."""
+    lines = [f"- {prompt} → {answer}" for prompt, answer in answers]
+    return "Your latest code was stopped. Its sub-calls that had answered:\n" + "\n".join(lines) if lines else ""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyrlm.citations import Citation
+    from pyrlm.coverage import Coverage
     from pyrlm.repl.protocol import Variable
     from pyrlm.trace import Trace
 
@@ -37,11 +38,11 @@ class RunResult:
         elapsed: Wall time in seconds.
         citations: Passages that the answer rests on, found verbatim in the text.
         quotes_missing: Quotes that were given and are not in the text.
-        coverage: Share of the text that a model has read, 0 to 1; None without a text.
         grounded: Whether the answer was seen in the text or in what code printed of it; None where not checked.
         limit: Name of the limit that ended the run, such as ``"max_steps"``; None where none did.
         limits_met: Names of all limits that were met, those too that the run went on after.
         variables: What code had defined at the end: name, type and short repr.
+        reading: What models were shown of the text, for `coverage`.
     """
 
     output: str
@@ -55,11 +56,20 @@ class RunResult:
     elapsed: float = 0.0
     citations: tuple[Citation, ...] = ()
     quotes_missing: tuple[str, ...] = ()
-    coverage: float | None = None
     grounded: bool | None = None
     limit: str | None = None
     limits_met: tuple[str, ...] = ()
     variables: tuple[Variable, ...] = ()
+    reading: Coverage | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the text that a model has read, 0 to 1; None without a text.
+
+        Worked out when it is first asked for, which takes half a second and more for 100 million characters: on an
+        event loop, ask in a worker thread.
+        """
+        return None if self.reading is None else self.reading.share
 
     @property
     def incomplete(self) -> bool:

@@ -14,7 +14,15 @@ from pyrlm.adapters.calling import check_adapter
 from pyrlm.budget import Budget
 from pyrlm.calls import Caller
 from pyrlm.context import Context
-from pyrlm.errors import ConfigurationError, ModelError, PolicyError, PyRLMError, ReplCrashedError
+from pyrlm.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ContextLengthError,
+    ModelError,
+    PolicyError,
+    PyRLMError,
+    ReplCrashedError,
+)
 from pyrlm.last_call import best_answer
 from pyrlm.outcome import Outcome, build_result
 from pyrlm.policy import Policy
@@ -65,7 +73,8 @@ class RLM:
         require_subcall_before_final: Turn back an answer that was given before any sub-call.
         invalid_response_limit: Replies in a row with neither code nor answer that end the run; None for no limit.
         fallback_code: Run once when that limit is met, before the run ends by it.
-        on_limit: ``"raise"`` the limit's `PolicyError` or ``"return"`` an incomplete result; both carry the best answer.
+        on_limit: What a limit, or a model or REPL that fails, does: ``"raise"`` the error, or ``"return"`` an incomplete
+            result; both carry the best answer. A wrong key and options that can't be used are always raised.
         event_listener: Called with every `TraceStep` as it happens.
         trace_path: JSON Lines file that gets every event as it happens.
 
@@ -147,8 +156,12 @@ class RLM:
             notes: Told to the model after the question, such as what was tried before.
         """
         text = None if context is None else Context.of(context)
+        if not isinstance(query, str):
+            raise ConfigurationError(f"RLM.run(query={query!r:.80}): expected a string.")
         if caller is not None:
-            return await self._run(query, text, caller, stages, notes)
+            result = await self._run(query, text, caller, stages, notes)
+            await asyncio.to_thread(lambda: result.coverage)  # a router asks for it on the loop
+            return result
         recorder = Recorder(self.event_listener, self.trace_path)
         budget = Budget(self.policy or Policy())
         try:
@@ -165,18 +178,20 @@ class RLM:
         error: PyRLMError | None = None
         async with Session(self, query, context, caller=caller, stages=stages, notes=notes) as session:
             try:
+                for model in session.models:
+                    caller.check_price(model)
                 async with asyncio.timeout(session.loop_seconds()):
                     answer: Candidate | None = await self._loop(session)
-            except (PolicyError, TimeoutError) as met:
-                error = met if isinstance(met, PolicyError) else session.out_of_time()
+            except (PolicyError, ContextLengthError, TimeoutError) as met:
+                error = session.out_of_time() if isinstance(met, TimeoutError) else met
                 answer = await best_answer(session, error)
-            except (ModelError, ReplCrashedError) as failure:
+            except PyRLMError as failure:
                 error, answer = failure, session.best
-            result = await build_result(session, Outcome(answer, error))
-        if error is not None and self.on_limit == "raise":
-            error.trace, error.result = result.trace, result
-            raise error
-        return result
+            result = build_result(session, Outcome(answer, error))
+        if error is None or (self.on_limit == "return" and _may_be_returned(error)):
+            return result
+        error.trace, error.result = result.trace, result
+        raise error
 
     async def _loop(self, session: Session) -> Candidate:
         """Ask, run, show; until an answer passes or a limit is met (a `PolicyError`)."""
@@ -186,5 +201,10 @@ class RLM:
             step = await take(session, reply)
             if isinstance(step, Finished):
                 return step.answer
-            session.transcript.assistant(reply.text)
+            session.transcript.assistant(reply.text if reply.text.strip() else "(empty)")
             session.transcript.user(session.with_budget(step.message))
+
+
+def _may_be_returned(error: PyRLMError) -> bool:
+    """Whether an error is an event of the run, not a mistake in its set-up that would be met again at once."""
+    return isinstance(error, PolicyError | ModelError | ReplCrashedError) and not isinstance(error, AuthenticationError)

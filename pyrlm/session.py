@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Self
 
 from pyrlm import prompts
 from pyrlm.adapters.base import Message
-from pyrlm.calls import Call, Caller, Model, Reply
+from pyrlm.calls import Caller, Model, Reply
 from pyrlm.coverage import Coverage
-from pyrlm.errors import ContextLengthError, MaxSecondsExceeded, MaxStepsExceeded
+from pyrlm.errors import MaxSecondsExceeded, MaxStepsExceeded
 from pyrlm.guards import Candidate, Stall
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
+from pyrlm.root import Root
 from pyrlm.stages import Stage
 from pyrlm.subcalls import SubCallOptions, SubCalls
 from pyrlm.transcript import Transcript
@@ -30,21 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-_MAX_COMPACTIONS = 4
-"""Times in a row that a prompt refused as too long is cut and sent again."""
-
-_LAST_CALL_TOKENS = 1024
-"""Reply tokens that the call kept in reserve asks for at most."""
-
-_CUT_FACTOR = 4
-"""A root reply that was cut gets twice the room the next time, up to this many times `max_tokens`."""
-
-_TIME_KEPT = (0.2, 30.0)
-"""Share of `max_seconds`, and most seconds, kept for the last call."""
-
 
 class Session:
-    """One run's state. Use as an asynchronous context manager: leaving it ends the REPL and whatever is under way."""
+    """One run's state. Use as an asynchronous context manager: leaving it ends the REPL and whatever is under way.
+
+    Attributes:
+        models: All models that the run may ask.
+        asked: Step of the trace of the latest root call.
+        interrupted: Whether code is running; after the loop, whether its end stopped code.
+        best: Best answer so far that was not accepted.
+    """
 
     def __init__(
         self,
@@ -62,8 +58,10 @@ class Session:
         self.caller = caller
         self.budget = caller.budget
         self.recorder = caller.recorder
-        self.root = Model(rlm.adapter)
-        sub = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else self.root
+        model = Model(rlm.adapter)
+        sub = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else model
+        others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
+        self.models = (model, sub, *others.values())
         self.coverage = Coverage(context) if context is not None else None
         self.subcalls = SubCalls(
             caller,
@@ -72,26 +70,28 @@ class Session:
                 max_tokens=rlm.subcall_max_tokens, temperature=rlm.subcall_temperature, parallel=rlm.parallel_subcalls
             ),
             self.coverage,
-            {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()},
+            others,
         )
         self.stages = tuple(stages) or (Stage(name="loop"),)
         self.stage_index = 0
         self.stage_steps = 0
-        self.max_tokens = rlm.max_tokens
+        self.asked: int | None = None
+        self.interrupted = False
         self.invalid = 0
         self.stall = Stall()
         self.quotes_objected = False
         self.fallback_used = False
         self.best: Candidate | None = None
         self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage)
-        self.transcript = self._opening(notes)
+        self.transcript = self._opening(model, notes)
+        self.root = Root(rlm, model, self.transcript, caller)
 
     @property
     def stage(self) -> Stage:
         """The stage that the run is in."""
         return self.stages[self.stage_index]
 
-    def _opening(self, notes: Sequence[str]) -> Transcript:
+    def _opening(self, model: Model, notes: Sequence[str]) -> Transcript:
         self.subcalls.open_stage(self.stage.subcalls)
         system = self.rlm.system_prompt or prompts.compose_system(
             has_text=self.context is not None,
@@ -104,7 +104,7 @@ class Session:
             self.query, self.context, instruction=self.rlm.instruction, notes=[*notes, self.stage.instruction]
         )
         opening = [Message(role="system", content=system), Message(role="user", content=first)]
-        return Transcript(opening, self.root.counter, multi_turn=self.rlm.conversation_history)
+        return Transcript(opening, model.counter, multi_turn=self.rlm.conversation_history)
 
     async def __aenter__(self) -> Self:
         self.repl.begin()
@@ -127,55 +127,9 @@ class Session:
 
     async def ask(self) -> Reply:
         """Ask the root model for its next step, beside the start of the REPL."""
-        self._keep_back()
-        self._compact(self._history_limit())
-        for _ in range(_MAX_COMPACTIONS):
-            try:
-                asking = asyncio.ensure_future(self.caller.ask(self.root, self._root_call()))
-                return await self.repl.beside_start(asking)
-            except ContextLengthError as error:
-                if not self._compact(min(error.limit or self.transcript.tokens, self.transcript.tokens)):
-                    raise
-        return await self.caller.ask(self.root, self._root_call())
-
-    def _root_call(self) -> Call:
-        messages = self.transcript.messages
-        return Call(
-            messages=messages,
-            purpose="root",
-            kind="root_call",
-            max_tokens=self.max_tokens,
-            temperature=self.rlm.temperature,
-            prompt_tokens=self.transcript.tokens,
-        )
-
-    def _keep_back(self) -> None:
-        """Hold what the last call would cost now, so that there is always room for it."""
-        tokens = self.transcript.tokens + _LAST_CALL_TOKENS
-        price = self.root.price
-        cost = price.upper_cost(self.transcript.tokens, _LAST_CALL_TOKENS) if price is not None else 0.0
-        share, most = _TIME_KEPT
-        seconds = min(most, share * self.budget.policy.max_seconds) if self.budget.policy.max_seconds else 0.0
-        self.budget.keep_back(tokens=tokens, cost_usd=cost, seconds=seconds)
-
-    def _history_limit(self) -> int:
-        own = self.rlm.max_history_tokens
-        window = self.root.window
-        known = window.input_limit - self.rlm.max_tokens if window.source != "unknown" else None
-        limits = [limit for limit in (own, known) if limit]
-        return min(limits) if limits else 0
-
-    def _compact(self, limit: int) -> int:
-        if not limit or self.transcript.tokens < limit:
-            return 0
-        removed = self.transcript.compact(limit)
-        if removed:
-            self.recorder.record("compaction", reason=f"history over {limit} tokens", data={"messages": removed})
-        return removed
-
-    def grant_room(self) -> None:
-        """Give the next root reply more room, after one that was cut."""
-        self.max_tokens = min(self.max_tokens * 2, self.rlm.max_tokens * _CUT_FACTOR)
+        reply = await self.repl.beside_start(asyncio.ensure_future(self.root.ask()))
+        self.asked = reply.step.step_id
+        return reply
 
     async def execute(self, code: str) -> Execution:
         """Run `code`; its sub-calls belong to the call that wrote it.
@@ -183,9 +137,11 @@ class Session:
         Raises:
             ReplCrashedError: The REPL died once too often.
         """
-        calls = self.recorder.trace.of_kind("root_call")
-        self.subcalls.parent = calls[-1].step_id if calls else None
-        return await self.repl.execute(code)
+        self.subcalls.begin_step(self.asked)
+        self.interrupted = True
+        result = await self.repl.execute(code)
+        self.interrupted = False
+        return result
 
     def open_next_stage(self) -> str:
         """Begin the next stage; return what the model is told."""
@@ -198,8 +154,8 @@ class Session:
         opened = ""
         if before.subcalls == 0 and self.stage.subcalls != 0:
             opened = prompts.subcalls_opened(self.stage.subcalls, self.subcalls.chars)
-        text = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
-        return text or "Go on, and look further before you answer."
+        self.root.reminder = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
+        return self.root.reminder or "Go on, and look further before you answer."
 
     def begin_step(self) -> None:
         """Count a step; a stage that has used up its own steps gives way to the next one.
@@ -222,7 +178,7 @@ class Session:
 
     def loop_seconds(self) -> float | None:
         """Seconds that the loop may take; what is kept for the last call is taken off."""
-        self._keep_back()
+        self.root.keep_back()
         return self.budget.seconds_left()
 
     def out_of_time(self) -> MaxSecondsExceeded:
@@ -234,10 +190,3 @@ class Session:
         """Return the names of all limits met, those too that the run went on after."""
         met = [self.subcalls.limit_met.limit] if self.subcalls.limit_met is not None else []
         return tuple(dict.fromkeys([*met, *([ended_by] if ended_by else [])]))
-
-    async def share_read(self) -> float | None:
-        """Return the share of the text that a model has read; None without a text."""
-        if self.coverage is None:
-            return None
-        coverage = self.coverage
-        return await asyncio.to_thread(lambda: coverage.share)

@@ -6,8 +6,16 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pyrlm import arguments
 from pyrlm.calls import Call, Caller, Model, Reply
-from pyrlm.errors import ModelError, PolicyError
+from pyrlm.errors import (
+    AuthenticationError,
+    ContextLengthError,
+    ModelError,
+    ModelUnavailableError,
+    PolicyError,
+    RateLimitError,
+)
 from pyrlm.prompts import NO_ANSWER, question_prompt, sub_messages
 from pyrlm.replies import is_abstention
 
@@ -21,6 +29,10 @@ __all__ = ["SubCallOptions", "SubCalls", "failed"]
 
 _RETRY_FACTOR = 2
 """A cut reply is asked for again once, with this many times the room."""
+
+_GIVE_UP_AFTER = 10
+"""Sub-calls in a row, of one step, that find no model that answers: the rest of the step is not asked. Each of them has
+been retried for as long as the adapter does."""
 
 _CHARS_PER_TOKEN = 3
 """Characters a token that the advertised size of a sub-call assumes: low for English, so that most texts fit."""
@@ -76,8 +88,12 @@ class SubCalls:
         self._options = options
         self._coverage = coverage
         self._models = dict(models)
-        self.parent: int | None = None
+        self._slots = asyncio.Semaphore(caller.limit)
+        self._parent: int | None = None
+        self._down: dict[str, list[str]] = {}
         self.made = 0
+        self.failed = 0
+        self.refused = 0
         self.limit_met: PolicyError | None = None
         self.limit_told = False
         self._allowed: int | None = None
@@ -88,6 +104,17 @@ class SubCalls:
         """Characters that one sub-call takes, as the prompt tells it."""
         tokens = self._model.window.input_limit - self._options.max_tokens - 500
         return max(2_000, min(_MAX_SUB_CHARS, tokens * _CHARS_PER_TOKEN))
+
+    @property
+    def over(self) -> bool:
+        """Whether no sub-call can be made any more, or none of those that were made has given an answer."""
+        return self.limit_met is not None or self._allowed == 0 or (self.failed > 0 and self.made == 0)
+
+    def begin_step(self, parent: int | None) -> None:
+        """Begin a step of the run; its sub-calls belong to the step `parent` of the trace."""
+        self._parent = parent
+        self._down = {}
+        self.refused = 0
 
     def open_stage(self, allowed: int | None) -> None:
         """Begin a stage in which at most `allowed` sub-calls can be made; 0: the functions don't exist."""
@@ -110,7 +137,7 @@ class SubCalls:
     async def llm_query(self, text: str, model: str | None = None, max_tokens: int | None = None) -> str:
         """Ask the sub-model `text`; return its answer, or ``[sub-call failed: reason]``."""
         self._check_open("llm_query")
-        return await self._one(_text(text, "llm_query(text)"), self._named(model), _cap(max_tokens))
+        return await self._one(arguments.text(text, "llm_query(text)"), self._named(model), arguments.cap(max_tokens))
 
     async def llm_batch(
         self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None
@@ -131,22 +158,23 @@ class SubCalls:
     async def ask(self, question: str, text: str, max_tokens: int | None = None) -> str:
         """Ask `question` about one piece of text; return the answer, or ``NO_ANSWER``."""
         self._check_open("ask")
-        prompt = question_prompt(_text(question, "ask(question)"), _text(text, "ask(text)"))
-        return await self._one(prompt, self._model, _cap(max_tokens))
+        prompt = question_prompt(arguments.text(question, "ask(question)"), arguments.text(text, "ask(text)"))
+        return await self._one(prompt, self._model, arguments.cap(max_tokens))
 
     async def ask_chunks(
         self, question: str, chunks: Sequence[str], max_tokens: int | None = None, parallel: bool | None = None
     ) -> list[str]:
         """Ask `question` about each piece; return the answers in their order, ``NO_ANSWER`` where a piece has none."""
         prompts = [
-            question_prompt(_text(question, "ask_chunks(question)"), c) for c in _texts(chunks, "ask_chunks(chunks)")
+            question_prompt(arguments.text(question, "ask_chunks(question)"), c)
+            for c in arguments.texts(chunks, "ask_chunks(chunks)")
         ]
         return await self._batch("ask_chunks", prompts, None, max_tokens, parallel=parallel)
 
     async def ask_chunks_first(self, question: str, chunks: Sequence[str], max_tokens: int | None = None) -> str:
         """Ask `question` about one piece after the other and stop at the first answer; ``NO_ANSWER`` if none has one."""
         self._check_open("ask_chunks_first")
-        for chunk in _texts(chunks, "ask_chunks_first(chunks)"):
+        for chunk in arguments.texts(chunks, "ask_chunks_first(chunks)"):
             answer = await self.ask(question, chunk, max_tokens)
             if not is_abstention(answer) and not answer.startswith(failed("")[:-1]):
                 return answer
@@ -158,8 +186,8 @@ class SubCalls:
         self, name: str, prompts: Sequence[str], model: str | None, max_tokens: int | None, *, parallel: bool | None
     ) -> list[str]:
         self._check_open(name)
-        texts = _texts(prompts, f"{name}(prompts)")
-        chosen, cap = self._named(model), _cap(max_tokens)
+        texts = arguments.texts(prompts, f"{name}(prompts)")
+        chosen, cap = self._named(model), arguments.cap(max_tokens)
         if parallel is None:
             parallel = self._options.parallel
         if parallel:
@@ -168,28 +196,35 @@ class SubCalls:
 
     async def _one(self, prompt: str, model: Model, max_tokens: int | None) -> str:
         """Make one sub-call. Whatever goes wrong with the model or the limits becomes its answer."""
-        problem = self._refused(prompt, model)
-        if problem:
-            return failed(problem)
-        self._stage_made += 1
+        async with self._slots:
+            problem = self._refused(prompt, model)
+            if problem:
+                return failed(problem)
+            self._stage_made += 1
+            return await self._made(prompt, model, max_tokens)
+
+    async def _made(self, prompt: str, model: Model, max_tokens: int | None) -> str:
         call = Call(
             messages=sub_messages(prompt),
             purpose="subcall",
             kind="subcall",
             max_tokens=max_tokens or self._options.max_tokens,
             temperature=self._options.temperature,
-            parent=self.parent,
+            parent=self._parent,
             depth=self._options.depth,
             cached=True,
         )
         try:
-            reply = await self._whole(model, call)
+            reply = await self._whole(model, call) if max_tokens is None else await self._caller.ask(model, call)
         except PolicyError as error:
             self._note_limit(error)
             return failed(f"{error}")
         except ModelError as error:
-            return failed(f"{error}")
+            self._note_failure(model, error)
+            hint = f"; cut it with ctx.chunk({self.chars})" if isinstance(error, ContextLengthError) else ""
+            return failed(f"{error}{hint}")
         self.made += 1
+        self._down.pop(model.name, None)
         if self._coverage is not None:
             self._coverage.add(prompt)
         return self._answer(reply)
@@ -197,7 +232,7 @@ class SubCalls:
     async def _whole(self, model: Model, call: Call) -> Reply:
         """Return a reply; one that was cut is asked for again once with more room, and the longer one counts."""
         reply = await self._caller.ask(model, call)
-        if not reply.cut:
+        if not reply.cut or reply.max_tokens < call.max_tokens:  # where the budget cut it, there is no more room
             return reply
         try:
             again = await self._caller.ask(model, replace(call, max_tokens=call.max_tokens * _RETRY_FACTOR))
@@ -208,7 +243,12 @@ class SubCalls:
     def _answer(self, reply: Reply) -> str:
         text = reply.text.strip()
         if not text:
-            return failed(f"refused: {reply.response.refusal}" if reply.response.refusal else "the reply was empty")
+            why = (
+                f"the reply was cut at {reply.max_tokens} tokens, before any text"
+                if reply.cut
+                else "the reply was empty"
+            )
+            return failed(f"refused: {reply.response.refusal}" if reply.response.refusal else why)
         return f"{text} [reply cut at {reply.max_tokens} tokens]" if reply.cut else text
 
     def _refused(self, prompt: str, model: Model) -> str:
@@ -217,6 +257,9 @@ class SubCalls:
             return f"this stage's {self._allowed} sub-calls are used up; answer from what you have"
         if not prompt.strip():
             return "the prompt was empty"
+        failures = self._down.get(model.name, [])
+        if len(failures) >= _GIVE_UP_AFTER:
+            return f"not made, as {len(failures)} sub-calls of this step failed in a row, the last by: {failures[-1]}"
         window = model.window
         if window.source == "unknown" or len(prompt) <= window.input_limit:
             return ""
@@ -228,10 +271,16 @@ class SubCalls:
             f"cut it with ctx.chunk({self.chars})"
         )
 
+    def _note_failure(self, model: Model, error: ModelError) -> None:
+        self.failed += 1
+        if isinstance(error, AuthenticationError | ModelUnavailableError | RateLimitError):
+            self._down.setdefault(model.name, []).append(str(error))
+
     def _note_limit(self, error: PolicyError) -> None:
+        self.refused += 1
         if self.limit_met is None:
             self.limit_met = error
-            self._caller.recorder.record("limit", reason=str(error), parent=self.parent, depth=self._options.depth)
+            self._caller.recorder.record("limit", reason=str(error), parent=self._parent, depth=self._options.depth)
 
     def _check_open(self, name: str) -> None:
         if self._allowed == 0:
@@ -244,23 +293,3 @@ class SubCalls:
             known = ", ".join(sorted(self._models)) or "none; leave model= out"
             raise ValueError(f"model={model!r} is not one of this run's sub-models: {known}")
         return self._models[model]
-
-
-def _text(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{where}: expected a str, got {type(value).__name__}")
-    return value
-
-
-def _texts(values: object, where: str) -> list[str]:
-    if isinstance(values, str) or not isinstance(values, list | tuple):
-        raise TypeError(f"{where}: expected a list of str, got {type(values).__name__}")
-    return [_text(value, f"{where}[{index}]") for index, value in enumerate(values)]
-
-
-def _cap(max_tokens: object) -> int | None:
-    if max_tokens is None:
-        return None
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
-        raise ValueError(f"max_tokens={max_tokens!r}: expected a whole number of 1 or more")
-    return max_tokens

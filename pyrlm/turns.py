@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm import prompts
 from pyrlm.citations import find_quotes
-from pyrlm.errors import InvalidRepliesExceeded, RunStalled, WireError
+from pyrlm.errors import InvalidRepliesExceeded, ReplCrashedError, RunStalled, WireError
 from pyrlm.guards import Candidate, Facts, is_grounded, objection
 from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
 
@@ -50,7 +50,7 @@ async def take(session: Session, reply: Reply) -> Finished | Continue:
     if parsed.code is None:
         return await _answered(session, parsed.final, None)
     result = await session.execute(parsed.code)
-    if parsed.final is None and result.final is None and not await _has_auto_final(session):
+    if parsed.final is None and result.final is None and not _has_auto_final(session):
         return _observed(session, parsed.code, result)
     return await _answered(session, parsed.final, result)
 
@@ -59,19 +59,19 @@ def _observed(session: Session, code: str, result: Execution) -> Continue:
     warning = session.stall.note(code, f"{result.stdout}\n{result.error}")
     if session.stall.stuck:
         raise RunStalled(f"The same code ran {session.stall.repeats + 1} times in a row with the same outcome.")
-    if session.subcalls.limit_met is not None and session.subcalls.limit_told:
+    if session.subcalls.limit_met is not None and session.subcalls.limit_told and session.subcalls.refused:
         raise session.subcalls.limit_met
     session.subcalls.limit_told = session.subcalls.limit_met is not None
     return Continue("\n\n".join(part for part in (prompts.observation(result), warning) if part))
 
 
-async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Continue:
+async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Finished | Continue:
     """Correct a reply that can't be used; up to the limit."""
     rlm = session.rlm
     session.invalid += 1
     session.recorder.record("correction", reason=parsed.problem or "neither", output=reply.text)
     if parsed.problem == "cut":
-        session.grant_room()
+        session.root.grant_room()
         message = prompts.CUT_REPLY.format(max_tokens=reply.max_tokens)
     else:
         message = prompts.EMPTY_REPLY if parsed.problem == "empty" else prompts.CORRECTION
@@ -82,6 +82,8 @@ async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Continue:
     if rlm.fallback_code and not session.fallback_used:
         session.fallback_used, session.invalid = True, 0
         result = await session.execute(rlm.fallback_code)
+        if result.final is not None or _has_auto_final(session):
+            return await _answered(session, None, result)
         return Continue(
             f"This code was run for you:\n```python\n{rlm.fallback_code}\n```\n{prompts.observation(result)}"
         )
@@ -90,7 +92,7 @@ async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Continue:
     )
 
 
-async def _has_auto_final(session: Session) -> bool:
+def _has_auto_final(session: Session) -> bool:
     name = session.rlm.auto_finalize_var
     return name is not None and any(variable.name == name for variable in session.repl.variables)
 
@@ -98,6 +100,8 @@ async def _has_auto_final(session: Session) -> bool:
 async def _answered(session: Session, final: FinalAnswer | None, result: Execution | None) -> Finished | Continue:
     """Weigh the answer; what is turned back goes to the model together with the output of its code."""
     seen = prompts.observation(result) if result is not None else ""
+    if final is not None and result is not None and result.error and result.final is None:
+        return _turned_back(session, "code failed", prompts.FAILED_BESIDE_FINAL, seen)
     try:
         candidate = await candidate_from(session, final, result)
     except LookupError as error:
@@ -107,11 +111,18 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
         )
     except WireError as error:
         return _turned_back(session, "value can't be handed over", str(error), seen)
-    session.best = candidate
+    except ReplCrashedError as error:
+        return _turned_back(session, "REPL lost", await session.repl.replace(error), seen)
+    session.best = candidate if candidate.text.strip() else session.best
     problem = objection(candidate, _facts(session))
     if problem is not None:
         session.quotes_objected = session.quotes_objected or problem[0] == "false quotes"
         return _turned_back(session, problem[0], problem[1], seen)
+    return _accepted(session, candidate, seen)
+
+
+def _accepted(session: Session, candidate: Candidate, seen: str) -> Finished | Continue:
+    """End the run with an answer that stands, or open the next stage, where this one may not end the run."""
     last = session.stage_index == len(session.stages) - 1
     stage = session.stage
     insufficient = stage.require_grounded and not is_grounded(candidate, session.repl.printed)
@@ -136,7 +147,7 @@ def _facts(session: Session) -> Facts:
     return Facts(
         executions=session.repl.executions,
         subcalls=subcalls.made,
-        subcalls_over=subcalls.limit_met is not None,
+        subcalls_over=subcalls.over,
         quotes_objected=session.quotes_objected,
         require_repl=session.rlm.require_repl_before_final,
         require_subcall=session.rlm.require_subcall_before_final,
@@ -155,6 +166,8 @@ async def candidate_from(session: Session, final: FinalAnswer | None, result: Ex
     if result is not None and result.final is not None:
         return _checked(session, _called(session, result.final))
     name = final.name if final is not None else session.rlm.auto_finalize_var
+    if final is not None and final.may_be_name and any(final.text == known.name for known in session.repl.variables):
+        name = final.text
     if name is not None:
         value = await session.repl.get(name)
         return _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyrlm.errors import ReplCrashedError
@@ -79,7 +80,9 @@ class Workbench:
                 self._starting.result()
             return await asking
         finally:
-            asking.cancel()
+            if not asking.done():
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
 
     async def execute(self, code: str) -> Execution:
         """Run `code`; a REPL that dies is replaced, and the result says what was lost.
@@ -92,14 +95,26 @@ class Workbench:
         self.code = code
         try:
             result = await self._repl.run(code)
-            self.variables = await self._repl.variables()
         except ReplCrashedError as error:
-            result = await self._replace(error)
+            result = Execution(error=await self.replace(error), error_type=type(error).__name__)
+        else:
+            result = await self._listed(result)
         self._note(code, result)
         return result
 
+    async def _listed(self, result: Execution) -> Execution:
+        """List the variables after a step; a worker that dies of it does not take the step's result along."""
+        try:
+            self.variables = await self._repl.variables()
+        except ReplCrashedError as error:
+            if result.final is None:
+                told = await self.replace(error)
+                text = f"{result.error}\n{told}" if result.error else told
+                return replace(result, error=text, error_type=result.error_type or type(error).__name__)
+        return result
+
     async def get(self, name: str) -> Any:
-        """Return a variable's value; KeyError where there is none."""
+        """Return a variable's value. Raises KeyError where there is none, ReplCrashedError where the REPL has died."""
         await self._started()
         return await self._repl.get(name)
 
@@ -107,7 +122,12 @@ class Workbench:
         if self._starting is not None:
             await self._starting
 
-    async def _replace(self, error: ReplCrashedError) -> Execution:
+    async def replace(self, error: ReplCrashedError) -> str:
+        """Start a REPL in the place of one that has died; return what the model is told.
+
+        Raises:
+            ReplCrashedError: It died once too often.
+        """
         self._replaced += 1
         if self._replaced > _MAX_REPLACED:
             raise error
@@ -120,7 +140,7 @@ class Workbench:
             f"{error} The REPL was started anew. Lost: functions and imports of your code, and the variables: {lost}."
         )
         self._recorder.record("repl_replaced", reason=str(error), error=text)
-        return Execution(error=text, error_type="ReplCrashedError")
+        return text
 
     def _note(self, code: str, result: Execution) -> None:
         self._recorder.record(
