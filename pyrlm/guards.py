@@ -11,6 +11,7 @@ from pyrlm.replies import is_abstention
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyrlm.citations import Citation
     from pyrlm.stages import Stage
 
 __all__ = ["Candidate", "Facts", "Stall", "is_grounded", "objection", "words_in"]
@@ -25,6 +26,7 @@ class Candidate:
         text: The answer as a string.
         quotes: Passages that it is said to rest on.
         missing: Those of them that are not in the text.
+        citations: Where the others stand.
         literal: Written out by the model, not computed by code.
         beside: Print-out of the code of the same reply; None where there was none.
     """
@@ -33,6 +35,7 @@ class Candidate:
     text: str
     quotes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
     literal: bool = True
     beside: str | None = None
 

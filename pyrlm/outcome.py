@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyrlm.citations import Citation, find_quotes
 from pyrlm.errors import PolicyError, PyRLMError
 from pyrlm.guards import Candidate, is_grounded
 from pyrlm.result import RunResult, Status
@@ -39,10 +38,6 @@ class Outcome:
 def build_result(session: Session, outcome: Outcome) -> RunResult:
     """Put the result together and record the end of the run."""
     answer = outcome.answer
-    citations: tuple[Citation, ...] = ()
-    missing: tuple[str, ...] = ()
-    if answer is not None and session.context is not None and answer.quotes:
-        citations, missing = find_quotes(answer.quotes, session.context)
     result = RunResult(
         output=answer.text if answer is not None else "",
         value=answer.value if answer is not None else None,
@@ -53,8 +48,8 @@ def build_result(session: Session, outcome: Outcome) -> RunResult:
         steps=session.budget.steps,
         subcalls=session.budget.subcalls,
         elapsed=session.budget.elapsed,
-        citations=citations,
-        quotes_missing=missing,
+        citations=answer.citations if answer is not None else (),
+        quotes_missing=answer.missing if answer is not None else (),
         grounded=is_grounded(answer, session.repl.printed) if answer is not None else None,
         limit=outcome.limit,
         limits_met=session.limits_met(outcome.limit),

@@ -84,6 +84,7 @@ def compose_system(
     sub_chars: int,
     max_output_chars: int,
     extra_names: Iterable[str] = (),
+    example: str = "",
     language_notes: str = "",
 ) -> str:
     """Return the system message for runs with these abilities; it holds nothing of a single run.
@@ -94,13 +95,14 @@ def compose_system(
         sub_chars: Characters that one sub-call takes.
         max_output_chars: Characters of print-out shown a step.
         extra_names: A line for each further name (searches, tools).
+        example: First code, for runs without a text.
         language_notes: What this backend's Python lacks.
     """
     names = list(_TEXT_NAMES.values()) if has_text else []
     names += _SUB_NAMES.values() if subcalls else ()
     names += extra_names
     parts = [
-        _ROLE.format(example=_TEXT_EXAMPLE if has_text else _DATA_EXAMPLE, max_output_chars=max_output_chars),
+        _ROLE.format(example=_TEXT_EXAMPLE if has_text else example or _DATA_EXAMPLE, max_output_chars=max_output_chars),
         "Names:\n" + "\n".join(f"- {name}" for name in names) + f"\n{_MODULES}",
     ]
     if subcalls:

@@ -23,6 +23,7 @@ from pyrlm.errors import (
     PyRLMError,
     ReplCrashedError,
 )
+from pyrlm.evidence import check_retriever, described
 from pyrlm.last_call import best_answer
 from pyrlm.outcome import Outcome, build_result
 from pyrlm.policy import Policy
@@ -77,6 +78,7 @@ class RLM:
             result; both carry the best answer. A wrong key and options that can't be used are always raised.
         event_listener: Called with every `TraceStep` as it happens.
         trace_path: JSON Lines file that gets every event as it happens.
+        retriever: A corpus that code searches by `es_search` and its kin, beside a text or without one.
 
     Raises:
         ConfigurationError: An option can't be used.
@@ -109,11 +111,13 @@ class RLM:
     on_limit: Literal["raise", "return"] = "raise"
     event_listener: EventListener | None = None
     trace_path: str | Path | None = None
+    retriever: Any = None
 
     def __post_init__(self) -> None:
         for adapter in (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values()):
             if adapter is not None or adapter is self.adapter:
                 check_adapter(adapter)
+        check_retriever(self.retriever)
         for name in ("max_tokens", "subcall_max_tokens", "max_output_chars", "repl_timeout", "max_concurrent_subcalls"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")
@@ -176,6 +180,7 @@ class RLM:
     ) -> RunResult:
         caller.recorder.record("run_started", prompt=query, data={"chars": context.len_chars() if context else 0})
         error: PyRLMError | None = None
+        notes = await described(self.retriever, notes)
         async with Session(self, query, context, caller=caller, stages=stages, notes=notes) as session:
             try:
                 for model in session.models:

@@ -13,7 +13,9 @@ from pyrlm.adapters.base import Message
 from pyrlm.calls import Caller, Model, Reply
 from pyrlm.coverage import Coverage
 from pyrlm.errors import MaxSecondsExceeded, MaxStepsExceeded
+from pyrlm.evidence import open_searches
 from pyrlm.guards import Candidate, Stall
+from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
 from pyrlm.root import Root
@@ -63,6 +65,7 @@ class Session:
         others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
         self.models = (model, sub, *others.values())
         self.coverage = Coverage(context) if context is not None else None
+        self.searches = open_searches(rlm.retriever, self.recorder)
         self.subcalls = SubCalls(
             caller,
             sub,
@@ -98,6 +101,8 @@ class Session:
             subcalls=self.stage.subcalls != 0,
             sub_chars=self.subcalls.chars,
             max_output_chars=self.rlm.max_output_chars,
+            extra_names=search_names(vectors=self.searches.vectors) if self.searches is not None else (),
+            example=SEARCH_EXAMPLE if self.searches is not None else "",
             language_notes=self.repl.language_notes,
         )
         first = prompts.first_message(
@@ -117,6 +122,8 @@ class Session:
         functions = dict(self.subcalls.functions())
         if self.context is not None:
             functions |= context_functions(self.context)
+        if self.searches is not None:
+            functions |= self.searches.functions()
         return Setup(
             context=self.context,
             functions=functions,
@@ -138,6 +145,8 @@ class Session:
             ReplCrashedError: The REPL died once too often.
         """
         self.subcalls.begin_step(self.asked)
+        if self.searches is not None:
+            self.searches.parent = self.asked
         self.interrupted = True
         result = await self.repl.execute(code)
         self.interrupted = False

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm import prompts
-from pyrlm.citations import find_quotes
 from pyrlm.errors import InvalidRepliesExceeded, ReplCrashedError, RunStalled, WireError
+from pyrlm.evidence import check_quotes
 from pyrlm.guards import Candidate, Facts, is_grounded, objection
 from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
 
@@ -164,16 +164,17 @@ async def candidate_from(session: Session, final: FinalAnswer | None, result: Ex
     """
     beside = f"{result.stdout}\n{result.error or ''}" if result is not None else None
     if result is not None and result.final is not None:
-        return _checked(session, _called(session, result.final))
+        return await _checked(session, _called(session, result.final))
     name = final.name if final is not None else session.rlm.auto_finalize_var
     if final is not None and final.may_be_name and any(final.text == known.name for known in session.repl.variables):
         name = final.text
     if name is not None:
         value = await session.repl.get(name)
-        return _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))
+        return await _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))
     assert final is not None
     direct = parse_direct(final.text)
-    return _checked(session, Candidate(value=direct.answer, text=direct.answer, quotes=direct.quotes, beside=beside))
+    spelled = Candidate(value=direct.answer, text=direct.answer, quotes=direct.quotes, beside=beside)
+    return await _checked(session, spelled)
 
 
 _LITERAL_CALL = re.compile(r"""\bFINAL\(\s*(?:value\s*=\s*)?r?['"]""")
@@ -195,11 +196,10 @@ def _called(session: Session, final: Final) -> Candidate:
     )
 
 
-def _checked(session: Session, candidate: Candidate) -> Candidate:
-    if session.context is None or not candidate.quotes:
-        return candidate
-    _, missing = find_quotes(candidate.quotes, session.context)
-    return replace(candidate, missing=missing)
+async def _checked(session: Session, candidate: Candidate) -> Candidate:
+    """Look the quotes up in the text and in the index."""
+    citations, missing = await check_quotes(candidate.quotes, session.context, session.searches)
+    return replace(candidate, citations=citations, missing=missing)
 
 
 def as_text(value: Any) -> str:
