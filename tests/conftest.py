@@ -17,10 +17,12 @@ def append_only_transcripts(request, monkeypatch):
     Compaction is the one permitted cut, and `conversation_history=False` a choice of the caller's.
     """
     sent = defaultdict(list)
+    callers = []  # kept, so that no two of them have the same id
     original = Caller.ask
 
     async def watched(self, model, call):
         if call.kind == "root_call":
+            callers.append(self)
             opening = tuple(message["content"] for message in call.messages[:2])
             cuts = sum(step.kind == "compaction" for step in self.recorder.trace.steps)
             sent[id(self), opening].append((cuts, [dict(message) for message in call.messages]))

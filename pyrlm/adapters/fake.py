@@ -50,7 +50,7 @@ class FakeAdapter:
         model: Name that the replies carry.
         usage: Usage of every reply that is a string (default: one token for four characters, rounded up).
         delay: Seconds that every call takes (default 0).
-        context_window: Tokens that this model is said to take in (default: unknown).
+        context_window: Tokens that this model is said to take in (default 128,000, as of most hosted models).
 
     Attributes:
         calls: Every call received, in order.
@@ -64,7 +64,7 @@ class FakeAdapter:
         model: str = "fake",
         usage: Usage | Mapping[str, Any] | None = None,
         delay: float = 0.0,
-        context_window: int | None = None,
+        context_window: int | None = 128_000,
     ) -> None:
         if isinstance(script, str | ModelResponse):
             raise ConfigurationError(
