@@ -29,7 +29,7 @@ _QUESTION = re.compile(r"^Question:[ \t]*(.+?)(?:\n\n|\Z)", re.DOTALL | re.MULTI
 _ANSWERS = re.compile(r"^Answer A: (.*?)\n\nAnswer B: (.*)\Z", re.DOTALL | re.MULTILINE)
 _BORNE_OUT = 0.6  # share of an answer's words that the passages for the question must hold
 
-_CHOSEN = 0.8  # a piece that was chosen by search needs so much of `min_share`: its own words are all that it can go by
+_CHOSEN = 0.7  # a piece that was chosen by search needs so much of `min_share`: its own words are all that it can go by
 
 
 class ExtractiveAdapter:
@@ -42,14 +42,14 @@ class ExtractiveAdapter:
 
     Args:
         min_share: Share of the question's words, weighted by rarity, that must stand together (default 0.65).
-        context_window: Tokens that it is said to take in (default 8,192, so that larger texts take the loop).
+        context_window: Tokens that it is said to take in (default 16,384, so that larger texts take the loop).
     """
 
     model = "extractive"
     endpoint = "offline"
     price = Price(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, source="offline")
 
-    def __init__(self, *, min_share: float = 0.65, context_window: int = 8_192) -> None:
+    def __init__(self, *, min_share: float = 0.65, context_window: int = 16_384) -> None:
         self.min_share = min_share
         self.context_window = context_window
 

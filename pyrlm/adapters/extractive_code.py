@@ -37,6 +37,7 @@ if spans:
     best = together(found)
     spans = [(best[0][0], best[-1][1])] + [span for span in spans if span[0] < best[0][0] or span[1] > best[-1][1]]
 passages = [ctx.slice(max(0, start - 600), end + 600) for start, end in spans[:6]]
+passages = [piece[piece.find("\\n", 0, 300) + 1 :] for piece in passages]
 """
 
 _COLLECT = """\

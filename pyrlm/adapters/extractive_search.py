@@ -34,7 +34,7 @@ ENDINGS = set("e es s ed er ers est ing ings ion ions ies y ly al able ment ment
 STEM, NAME, SENTENCE_CHARS, SHORT = 4, 4, 60, 25  # least characters
 PARAGRAPH = 400  # most characters of a segment that is not cut into sentences
 COMMON = 2_000  # matches from which on a word says nothing about places
-REACH, SENTENCES, NEARLY = 700, 3, 0.75  # what is answered together: within so many characters, so many, so good
+REACH, SENTENCES, NEARLY = 500, 3, 0.75  # what is answered together: within so many characters, so many, so good
 
 
 def stem(word: str) -> str:
@@ -149,6 +149,8 @@ def outline(text: str, names: dict[str, float]) -> list[tuple[int, int, int, str
             level, name = head.group(1), head.group(2)
             outer = head.group(0) if level == "class" else outer if text[start].isspace() else ""
             inner = head.group(0) if level == "def" else ""
+        elif not text[start].isspace():
+            outer, inner, name = "", "", ""
         result.append((start, end, start if opened < 0 else opened, f"{outer} {inner}".lower(), name, first))
         first = (first and re.match(SIGNATURE, text[start:end]) is not None) or (head is not None and name in names)
         opened = start if head else -1
@@ -179,7 +181,7 @@ def rank(text: str, weights: dict[str, float], question: str, source: str = "") 
             share += max(here, min(1.0, 2.0 * there)) * weight
         if own > 0 or first:
             part = max(weights.get(stem(name.lower()), 0.0), 0.25 * whole)
-            bonus = names.get(name, 0.0) * part * home * (1.7 if first else 0.5)
+            bonus = names.get(name, 0.0) * part * home * (1.4 if first else 0.5)
             named = 1.0 if not sure or any(name in around + low for name in sure) else 0.7
             value = (score + 0.5 * own + bonus) * named * style(piece, question) / (0.9 + len(piece) / 3000)
             ranked.append((value / whole, share / whole, opened, end))
@@ -243,7 +245,7 @@ def search(ctx: Any, question: str, size: int = 900, most: int = 40) -> list[Fou
         start = max(0, place * size - 2000)
         text = ctx.slice(start, (place + 1) * size + 600)
         skip = text.find("\n") + 1 if start else 0
-        text = text[skip : max(text.rfind("\n\n"), size + 600)]
+        text = text[skip : max(text.rfind("\n\n"), (place + 1) * size + 300 - start)]
         for score, share, low, high in rank(text, weights, question, sources[doc])[:5]:
             span = (start + skip + low, start + skip + high)
             best[span] = max(best.get(span, (0.0, 0.0)), (score, share))
