@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.context import Context
     from pyrlm.events import EventListener
-    from pyrlm.routers import RouterResult, SmartRouter
 
 __all__ = ["ask"]
+
+
+_INTERRUPTED = 130
 
 
 def ask(
@@ -36,13 +38,13 @@ def ask(
     ] = None,
     sub_model: Annotated[str | None, typer.Option(help="Cheaper model for sub-calls, as provider:name.")] = None,
     profile: Annotated[
-        str | None,
-        typer.Option(help="deterministic_first, semantic_batches, hybrid or verify. Default: by the question."),
+        Literal["deterministic_first", "semantic_batches", "hybrid", "verify"] | None,
+        typer.Option(help="How to work on a text that one call should not read whole. Default: by the question."),
     ] = None,
-    route: Annotated[str | None, typer.Option(help="Force a route: baseline, select or rlm.")] = None,
-    repl: Annotated[str, typer.Option(help="Where model-written code runs: exec or monty.")] = "exec",
-    max_cost: Annotated[float | None, typer.Option(help="Most US dollars to spend.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Most tokens to use, all calls together.")] = 200_000,
+    route: Annotated[Literal["baseline", "select", "rlm"] | None, typer.Option(help="Force a route.")] = None,
+    repl: Annotated[Literal["exec", "monty"], typer.Option(help="Where model-written code runs.")] = "exec",
+    max_cost: Annotated[float | None, typer.Option(min=0.0, help="Most US dollars to spend.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens to use, all calls together.")] = 200_000,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep answers of sub-calls on disk.")] = True,
     explain: Annotated[bool, typer.Option("--explain", help="Say why the route was chosen.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -51,31 +53,31 @@ def ask(
 ) -> None:
     """Answer QUESTION over the text in PATH….
 
-    Exit codes: 0 answered, 1 error, 2 usage, 3 unanswered, 4 a limit was met.
+    Exit codes: 0 answered, 1 error, 2 usage, 3 unanswered, 4 a limit was met, 130 interrupted.
     """
     from pyrlm.routers import SmartRouter  # noqa: PLC0415 - after the arguments were read, so that --help is quick
 
     try:
         adapter, sub_adapter = adapters_for(model, sub_model)
-        context = _read(paths)
         with _progress(quiet=quiet or as_json) as listener:
             router = SmartRouter(
                 adapter,
                 subcall_adapter=sub_adapter,
                 policy=Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens),
                 cache=_cache() if cache else None,
+                profile=profile,
                 repl_backend=repl,
                 event_listener=listener,
                 trace_path=trace,
             )
-            result = _run(router, question, context, profile, route)
+            result = router.run(question, _read(paths), route=route)
     except ConfigurationError as error:
-        _stop(error, ExitCode.USAGE)
-    except PyRLMError as error:
-        _stop(error, ExitCode.ERROR)
+        raise typer.BadParameter(str(error)) from None
+    except (PyRLMError, OSError) as error:
+        _stop(error)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(_INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
     else:
@@ -83,10 +85,6 @@ def ask(
 
         print_result(result, explain=explain, extractive=_is_extractive(adapter))
     raise typer.Exit(code_of(result.status))
-
-
-def _run(router: SmartRouter, question: str, context: Context, profile: str | None, route: str | None) -> RouterResult:
-    return router.run(question, context, profile=profile, route=route)
 
 
 def _is_extractive(adapter: object) -> bool:
@@ -122,8 +120,8 @@ def _cache() -> DiskCache:
     return DiskCache()
 
 
-def _stop(error: PyRLMError, code: ExitCode) -> NoReturn:
+def _stop(error: PyRLMError | OSError) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
-    if error.output:
+    if isinstance(error, PyRLMError) and error.output:
         typer.echo(f"best answer so far: {error.output}", err=True)
-    raise typer.Exit(code)
+    raise typer.Exit(ExitCode.ERROR)

@@ -9,12 +9,19 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pyrlm.citations import Citation
-    from pyrlm.routers import RouterResult
+    from pyrlm.routers import Attempt, RouterResult
 
 __all__ = ["print_result"]
 
 _SHOWN_PASSAGE = 300
 _SHOWN_CITATIONS = 8
+
+_MISSING = {
+    "answered": "",
+    "unanswered": "No answer: the text does not seem to hold one.",
+    "limit": "No answer: a limit was met.",
+    "error": "No answer: the run ended by an error.",
+}
 
 _EXTRACTIVE_NOTE = (
     "Answered by ExtractiveAdapter, which works offline and picks sentences by their words. It is no language model: "
@@ -31,13 +38,15 @@ def print_result(result: RouterResult, *, explain: bool = False, extractive: boo
         extractive: Whether to say that no language model was asked.
     """
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(result.output or f"[no answer: {result.status}]", style="bold"))
+    console.print(Text(result.output or _MISSING[result.status], style="bold"))
     if result.citations:
         console.print(Text("\nrests on", style="dim"))
     for citation in result.citations[:_SHOWN_CITATIONS]:
         console.print(Text(f"  {_where(citation)}  ", style="cyan") + Text(_passage(citation)))
     console.print(Text(f"\n{_summary(result)}", style="dim"))
-    for note in result.notes:
+    if result.error or result.limit:
+        console.print(Text(result.error or f"limit met: {result.limit}", style="red"))
+    for note in (*result.notes, *result.evidence):
         console.print(Text(note, style="yellow"))
     if explain:
         console.print(Text(f"\n{result.decision.explain()}"))
@@ -57,11 +66,17 @@ def _passage(citation: Citation) -> str:
 
 def _summary(result: RouterResult) -> str:
     steps = sum(step.kind == "root_call" for step in result.trace.steps)
-    calls = len(result.trace.calls)
     cost = f", ${result.cost_usd:.4f}" if result.cost_usd else ""
-    tried = " → ".join(f"{attempt.route} ({attempt.status})" for attempt in result.attempts) or result.method
-    why = result.decision.reasons[0] if result.decision.reasons else ""
+    verified = "" if result.verified is None else ", verified" if result.verified else ", not verified"
+    tried = " → ".join(_tried(attempt) for attempt in result.attempts) or result.method
+    why = "; ".join(result.decision.reasons)
     return (
-        f"route {tried}: {why}\n"
-        f"{result.status}, {steps} steps, {calls} model calls, {result.tokens_used:,} tokens{cost}, {result.elapsed:.1f} s"
+        f"route {tried}, profile {result.profile}\n"
+        f"why: {why}\n"
+        f"{result.status}{verified}; {steps} steps, {len(result.trace.calls)} model calls, "
+        f"{result.tokens_used:,} tokens{cost}, {result.elapsed:.1f} s"
     )
+
+
+def _tried(attempt: Attempt) -> str:
+    return attempt.route if attempt.status == "accepted" else f"{attempt.route} ({attempt.status}: {attempt.reason})"
