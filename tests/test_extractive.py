@@ -253,6 +253,14 @@ def test_any_text_and_question_are_taken(text, question):
         assert "\n" not in tidy(text[start:end])
 
 
+def test_sub_calls_read_short_texts_from_their_first_line():
+    result = RLM(ExtractiveAdapter(), require_subcall_before_final=True).run(
+        "What is the device delivered with?", WARRANTY
+    )
+    assert "a charger and a cable" in result.output
+    assert result.citations[0].start == 0
+
+
 def test_a_definition_that_is_named_beats_its_mentions():
     text = (
         "from tools import trim\n\nx = trim(trim(trim('trim')))\n\n"

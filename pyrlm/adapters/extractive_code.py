@@ -36,8 +36,10 @@ spans = [(start, end) for score, share, start, end in found if share >= {min_sha
 if spans:
     best = together(found)
     spans = [(best[0][0], best[-1][1])] + [span for span in spans if span[0] < best[0][0] or span[1] > best[-1][1]]
-passages = [ctx.slice(max(0, start - 600), end + 600) for start, end in spans[:6]]
-passages = [piece[piece.find("\\n", 0, 300) + 1 :] for piece in passages]
+passages = []
+for start, end in spans[:6]:
+    piece = ctx.slice(max(0, start - 600), end + 600)
+    passages.append(piece[piece.find("\\n", 0, 600) + 1 :] if start > 600 else piece)
 """
 
 _COLLECT = """\
