@@ -28,6 +28,7 @@ from pyrlm.last_call import best_answer
 from pyrlm.outcome import Outcome, build_result
 from pyrlm.policy import Policy
 from pyrlm.session import Session
+from pyrlm.tools import check_tools
 from pyrlm.trace import Recorder
 from pyrlm.turns import Finished, take
 
@@ -60,7 +61,8 @@ class RLM:
         subcall_temperature: Of sub-calls; None leaves it to the provider.
         subcall_max_tokens: Most tokens of a sub-call's reply, where the code names none.
         system_prompt: Takes the place of the built-in system message.
-        instruction: The application's own rules, told after the question.
+        instruction: The application's own rules, told apart from question and text.
+        tools: Functions that code may call, or `Tool` objects; they run here, see `pyrlm.tools`.
         max_output_chars: Characters of print-out shown to the model each step.
         repl_backend: ``"exec"`` (alias ``"python"``), ``"monty"``, or a callable that returns a `Repl`.
         repl_timeout: Seconds of the code's own wall time a step; waiting for sub-calls does not count.
@@ -69,7 +71,7 @@ class RLM:
         max_history_tokens: Cut the oldest turns when the conversation passes this; by default the model's window.
         auto_finalize_var: Name of a variable that ends the run as soon as code defines it.
         parallel_subcalls: Whether `ask_chunks` and `llm_query_batch` run side by side where code doesn't say.
-        max_concurrent_subcalls: Model calls in flight at once.
+        max_concurrent_subcalls: Model calls in flight at once; likewise calls of tools.
         require_repl_before_final: Turn back an answer that was given before any code ran.
         require_subcall_before_final: Turn back an answer that was given before any sub-call.
         invalid_response_limit: Replies in a row with neither code nor answer that end the run; None for no limit.
@@ -95,6 +97,7 @@ class RLM:
     subcall_max_tokens: int = 1024
     system_prompt: str | None = None
     instruction: str = ""
+    tools: Sequence[Any] = ()
     max_output_chars: int = 8_000
     repl_backend: str | ReplFactory = "exec"
     repl_timeout: float = 10.0
@@ -118,6 +121,7 @@ class RLM:
             if adapter is not None or adapter is self.adapter:
                 check_adapter(adapter)
         check_retriever(self.retriever)
+        check_tools(self.tools)
         for name in ("max_tokens", "subcall_max_tokens", "max_output_chars", "repl_timeout", "max_concurrent_subcalls"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")

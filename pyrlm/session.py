@@ -15,6 +15,7 @@ from pyrlm.coverage import Coverage
 from pyrlm.errors import MaxSecondsExceeded, MaxStepsExceeded
 from pyrlm.evidence import open_searches
 from pyrlm.guards import Candidate, Stall
+from pyrlm.host_tools import HostTools
 from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
@@ -85,6 +86,7 @@ class Session:
         self.quotes_objected = False
         self.fallback_used = False
         self.best: Candidate | None = None
+        self.tools = HostTools(rlm, self.recorder)
         self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage)
         self.transcript = self._opening(model, notes)
         self.root = Root(rlm, model, self.transcript, caller)
@@ -101,7 +103,10 @@ class Session:
             subcalls=self.stage.subcalls != 0,
             sub_chars=self.subcalls.chars,
             max_output_chars=self.rlm.max_output_chars,
-            extra_names=search_names(vectors=self.searches.vectors) if self.searches is not None else (),
+            extra_names=[
+                *(search_names(vectors=self.searches.vectors) if self.searches is not None else ()),
+                *self.tools.lines(),
+            ],
             example=SEARCH_EXAMPLE if self.searches is not None else "",
             language_notes=self.repl.language_notes,
         )
@@ -124,6 +129,7 @@ class Session:
             functions |= context_functions(self.context)
         if self.searches is not None:
             functions |= self.searches.functions()
+        functions |= self.tools.functions()
         return Setup(
             context=self.context,
             functions=functions,
@@ -145,6 +151,7 @@ class Session:
             ReplCrashedError: The REPL died once too often.
         """
         self.subcalls.begin_step(self.asked)
+        self.tools.begin_step(self.asked)
         if self.searches is not None:
             self.searches.parent = self.asked
         self.interrupted = True

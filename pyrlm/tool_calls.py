@@ -1,0 +1,172 @@
+"""What tools and tool servers share: one call of the application's code, bounded in number, timed, and noted in the trace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import dataclasses
+import enum
+import reprlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.redact import redact
+from pyrlm.repl.common import cut_middle
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from pyrlm.trace import Recorder
+
+__all__ = ["ToolCalls", "as_data", "brief", "failed", "in_thread"]
+
+_BRIEF = 300
+_MAX_REASON = 500
+_MAX_DEPTH = 50
+_ATOMS = (str, int, float, bool, bytes, type(None))
+
+
+def failed(error: Exception) -> str:
+    """Return what stands in the place of an item of `tool_batch` that gave no result."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"[tool failed: {cut_middle(redact(reason), _MAX_REASON)}]"
+
+
+class ToolCalls:
+    """Makes the calls of one run.
+
+    Args:
+        recorder: Gets every call.
+        at_once: Calls under way at once.
+
+    Attributes:
+        parent: Step of the trace that calls belong to.
+    """
+
+    def __init__(self, recorder: Recorder, at_once: int) -> None:
+        self.parent: int | None = None
+        self.recorder = recorder
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def make(self, tool: str, arguments: Mapping[str, Any], work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do `work` when there is room, and note it.
+
+        What would end the loop, or leave the code waiting for ever, becomes a RuntimeError: a tool that exits, or one
+        that cancels itself.
+        """
+        async with self._slots:
+            started = time.perf_counter()
+            error: str | None = "stopped with the code that called it"
+            value = None
+            try:
+                value = await work()
+                error = None
+            except Exception as problem:
+                error = f"{type(problem).__name__}: {problem}"
+                raise
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                error = "CancelledError"
+                raise RuntimeError(f"{tool} was cancelled from within") from None
+            except BaseException as problem:
+                error = f"{type(problem).__name__}: {problem}"
+                raise RuntimeError(f"{tool} raised {error}") from problem
+            finally:
+                self.recorder.record(
+                    "tool_call",
+                    parent=self.parent,
+                    elapsed=time.perf_counter() - started,
+                    output=brief(value) if error is None else None,
+                    error=error,
+                    data={"tool": tool, "arguments": {name: brief(value) for name, value in arguments.items()}},
+                )
+        return value
+
+
+async def in_thread(function: Callable[[], Any]) -> Any:
+    """Call `function` in a thread of its own, with a copy of this context's variables.
+
+    A thread of its own: one that is over its time limit can't be stopped, and must neither take the place of other calls
+    nor hold up the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result((value, error))
+
+    def run() -> None:
+        value, error = None, None
+        try:
+            value = context.run(function)
+        except BaseException as problem:  # noqa: BLE001 - raised again where it is waited for
+            error = problem
+        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=run, name="pyrlm-tool", daemon=True).start()
+    value, problem = await done
+    if problem is not None:
+        raise problem
+    return value
+
+
+def as_data(value: Any, depth: int = 0) -> Any:
+    """Return a result with pydantic models and dataclasses as dicts, and members of an Enum as their values.
+
+    All else stays as it is, of its type.
+    """
+    if type(value) in _ATOMS or depth > _MAX_DEPTH:
+        return value
+    if type(value) in {list, tuple}:
+        return type(value)(as_data(item, depth + 1) for item in value)
+    fields = value if type(value) is dict else _fields(value)
+    if fields is not None:
+        return {key: as_data(item, depth + 1) for key, item in fields.items()}
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _fields(value: Any) -> dict[Any, Any] | None:
+    """Return the fields of a dataclass or a pydantic model; None for anything else."""
+    if isinstance(value, type):
+        return None
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    dump = getattr(value, "model_dump", None)
+    fields: dict[Any, Any] | None = dump() if dump is not None and hasattr(type(value), "model_fields") else None
+    return fields
+
+
+class _Brief(reprlib.Repr):
+    """A short repr without secrets: they are taken out before anything is cut."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        del level
+        text = redact(x[: 10 * _BRIEF])
+        return (
+            repr(text) if len(text) <= self.maxstring else repr(text[: self.maxstring]) + f"… ({len(x):,} characters)"
+        )
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        del level
+        return f"<{len(x):,} bytes>"
+
+
+_short = _Brief()
+_short.maxstring = _short.maxother = _BRIEF
+_short.maxlist = _short.maxtuple = _short.maxset = _short.maxfrozenset = _short.maxdict = 10
+_short.maxlevel = 3
+
+
+def brief(value: Any) -> str:
+    """Return a short repr, for people and for the trace."""
+    try:
+        return cut_middle(redact(_short.repr(value)), 4 * _BRIEF)
+    except Exception:  # noqa: BLE001 - a repr of the application's own may fail
+        return f"<{type(value).__name__}>"
