@@ -71,7 +71,8 @@ class Corpus:
         name = _SEARCHES[method]
         found = await _guarded(name, acall(self._method(name), text, count, filters))
         ranked = "bm25" if method == "hybrid" and not self.vectors else method
-        return await _guarded(name, _as_hits(found, ranked))
+        hits: Hits = await _guarded(name, _as_hits(found, ranked))
+        return hits
 
     async def get(self, doc_id: object, offset: object = 0, limit: object = MAX_GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters of it from `offset` on.

@@ -87,7 +87,7 @@ class Searches:
         self, queries: list[str], top_k: int = 10, filters: dict[str, Any] | None = None, method: Method = "bm25"
     ) -> list[list[Any]]:
         """Search for all `queries` at once; return the hits of each, in their order. One that fails fails them all."""
-        if isinstance(queries, str) or not isinstance(queries, list | tuple) or len(queries) > _MAX_BATCH:
+        if not isinstance(queries, list | tuple) or len(queries) > _MAX_BATCH:
             given = f"{len(queries):,} queries" if isinstance(queries, list | tuple) else type(queries).__name__
             raise RetrieverError(f"es_search_batch(queries): expected a list of at most {_MAX_BATCH} str, got {given}")
         if method not in _METHODS or (method == "vector" and not self.vectors):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pyrlm.adapters.base import Message
-from pyrlm.citations import find_quotes
 from pyrlm.replies import parse_direct
 from pyrlm.routers.agreement import stands_in
 from pyrlm.routers.one_call import ask_with_room
+from pyrlm.routers.retrieval import found_elsewhere
 from pyrlm.routers.routes import find_passages
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ async def arbitrate(work: Work, first: Answer, second: Answer) -> Ruling:
     Raises:
         PolicyError: A limit leaves no room for the call.
         ModelError: The call failed for good.
+        RetrieverError: The search for passages failed.
     """
     texts = (_words(first), _words(second))
     swapped = _digest(texts[0]) > _digest(texts[1])
@@ -64,7 +65,7 @@ async def arbitrate(work: Work, first: Answer, second: Answer) -> Ruling:
     reply = await ask_with_room(work, messages, f"{question}\n[arbitration over {len(passages)} passages]")
     direct = parse_direct(reply.text)
     verdict = _VERDICT.match(direct.answer)
-    citations, _ = find_quotes(direct.quotes, work.context)
+    citations, _ = await work.check(direct.quotes)
     if verdict is None or verdict[1] == "NEITHER":
         return Ruling(winner="none", citations=citations)
     if verdict[1] == "SAME":
@@ -97,5 +98,9 @@ async def _both_sides(work: Work, first: Answer, second: Answer) -> list[str]:
     """Return passages for the question and both answers, with what either of them quotes."""
     quoted = [work.around(citation) for citation in (*first.citations[:4], *second.citations[:4])]
     said = " ".join(answer.text[:300] for answer in (first, second) if answer.says_something)
-    found = await find_passages(work, f"{work.query} {said}")
-    return list(dict.fromkeys([*quoted, *(passage.text for passage in found)])) or list(work.context.texts)[:1]
+    query = f"{work.query} {said}"
+    if work.corpus:
+        found = [hit.text for hit in await found_elsewhere(work, query)]
+    else:
+        found = [passage.text for passage in await find_passages(work, query)]
+    return list(dict.fromkeys([*quoted, *found])) or list(work.material)[:1]

@@ -39,7 +39,10 @@ class RouterConfig:
         answer_tokens: Reserve for the answer, and the cap of a one-call route's reply (4,096, the runtime's own).
         overhead_tokens: System message and frame of a one-call prompt (counted: under 200; some are dearer).
         loop_floor_tokens: The least that a loop takes: two calls with a prompt of under 5,000 characters.
-        select_tokens: Passages that `select` puts into its one call (as `semantic_tokens`: what is read well).
+        select_tokens: Passages that `select` and `retrieval` put into one call (as `semantic_tokens`: what is read well).
+        retrieval_hits: Hits of the first search in an index (the searches' own default).
+        retrieval_wide_hits: Hits of each search of the wider step.
+        retrieval_wide_tokens: Passages that the wider step puts into its one call (under `literal_tokens`: RULER).
         window_chars: Characters of one passage of `select` (150-200 words).
         window_overlap: Characters that neighbouring passages share (15 %).
         length_factor: A reply that was cut is asked for once more with so many times the room.
@@ -72,6 +75,9 @@ class RouterConfig:
     overhead_tokens: int = 400
     loop_floor_tokens: int = 3_000
     select_tokens: int = 8_000
+    retrieval_hits: int = 10
+    retrieval_wide_hits: int = 40
+    retrieval_wide_tokens: int = 24_000
     window_chars: int = 1_000
     window_overlap: int = 150
     length_factor: int = 4

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES", "Facts", "RouteDecision", "decide"]
 
-ROUTES = ("baseline", "select", "deterministic", "rlm", "refuse")
-"""Every route: one call with everything, one call on found passages, no call, a loop, none."""
+ROUTES = ("baseline", "select", "deterministic", "rlm", "refuse", "retrieval", "retrieval_wide")
+"""Every route: one call with everything, one call on found passages, no call, a loop, none; one call on passages of an
+index, and on more of them."""
+
+_OF_A_TEXT = frozenset({"baseline", "select", "deterministic"})
+_OF_AN_INDEX = frozenset({"retrieval", "retrieval_wide"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class Facts:
         profile: Profile that the caller named; None: by the kind of the query.
         route: Route that the caller forces.
         plan: Whether a pattern or a marker was given.
+        retriever: Whether there is an index to search.
+        vectors: Whether it can be searched by meaning.
     """
 
     kind: QueryKind
@@ -55,6 +61,13 @@ class Facts:
     profile: ExecutionProfile | None = None
     route: str | None = None
     plan: bool = False
+    retriever: bool = False
+    vectors: bool = False
+
+    @property
+    def corpus(self) -> bool:
+        """Whether the index is all that there is."""
+        return self.retriever and not self.chars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +139,10 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
     """Decide which route `facts` take under `config`; the same input always gives the same decision.
 
     Raises:
-        ConfigurationError: There is no text, or a route was forced that does not exist or can't run.
+        ConfigurationError: There is neither text nor retriever, or a route was forced that does not exist or can't run.
     """
     facts = _with_config(facts, config)
-    if facts.tokens is None:
-        raise ConfigurationError(
-            "SmartRouter: there is no text to answer from. Pass context=… (a Context, a string or a list of strings)."
-        )
+    _check_material(facts)
     sizes = _sizes(facts, config)
     natural = first_match(sizes, config)
     drops = dropped(facts, config)
@@ -156,6 +166,16 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
     )
 
 
+def _check_material(facts: Facts) -> None:
+    if facts.tokens is None and not facts.retriever:
+        raise ConfigurationError(
+            "SmartRouter: there is no text to answer from. Pass context=… (a Context, a string or a list of strings), or "
+            "give the router an index: SmartRouter(adapter, retriever=…)."
+        )
+    if facts.corpus and facts.plan:
+        raise ConfigurationError("SmartRouter: pattern=… and marker=… look in a text: pass context=….")
+
+
 def _with_config(facts: Facts, config: RouterConfig) -> Facts:
     """Put the caller's own numbers in the place of what is known of the model."""
     window = facts.window if config.context_window is None else Window(total_tokens=config.context_window)
@@ -173,17 +193,18 @@ def _with_config(facts: Facts, config: RouterConfig) -> Facts:
 
 def _sizes(facts: Facts, config: RouterConfig) -> Sizes:
     tokens = facts.tokens
-    assert tokens is not None  # decide() has checked it
     named = facts.profile
     return Sizes(
         kind=facts.kind,
-        low=tokens.low,
-        high=tokens.high,
+        low=tokens.low if tokens is not None else 0,
+        high=tokens.high if tokens is not None else 0,
         chars=facts.chars,
         usable=usable_tokens(facts.window, facts.query_tokens, config),
         window=facts.window.room(0),
         staged=named is not None and named is not ExecutionProfile.VERIFY,
         plan=facts.plan and named is not ExecutionProfile.SEMANTIC_BATCHES,
+        retriever=facts.retriever,
+        vectors=facts.vectors,
     )
 
 
@@ -195,6 +216,10 @@ def _forced(facts: Facts, natural: Match, config: RouterConfig) -> Match:
         raise ConfigurationError(
             "SmartRouter: route='deterministic' needs pattern=… (a regular expression) or marker=…."
         )
+    if facts.corpus and route in _OF_A_TEXT:
+        raise ConfigurationError(f"SmartRouter: route={route!r} needs a text: pass context=….")
+    if route in _OF_AN_INDEX and not facts.retriever:
+        raise ConfigurationError(f"SmartRouter: route={route!r} needs an index: SmartRouter(adapter, retriever=…).")
     others = (natural.route, *natural.escalation) if config.escalate_forced else ()
     later = tuple(dict.fromkeys(other for other in others if other != route))
     return Match(1, route, later, ("forced by the caller",))
@@ -207,7 +232,8 @@ def _affordable(match: Match, gone: Mapping[str, str]) -> Match:
         more = tuple(f"{route}: {gone[route]}" for route in (match.route,) if route in gone)
         return replace(match, route=order[0], escalation=tuple(order[1:]), reasons=(*match.reasons, *more))
     said = [f"{route}: {reason}" for route, reason in sorted(gone.items(), key=lambda item: item[0] != match.route)]
-    fallback = [route for route in ("select", "rlm") if route not in gone and route != match.route]
+    ways = ("retrieval", "rlm") if match.rule == 2 else ("select", "rlm")  # noqa: PLR2004 - the row of the index
+    fallback = [route for route in ways if route not in gone and route != match.route]
     if fallback:
         return replace(match, route=fallback[0], escalation=("refuse",), reasons=(*match.reasons, said[0]))
     return replace(match, route="refuse", escalation=(), reasons=(*match.reasons, *said))

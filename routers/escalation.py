@@ -64,6 +64,8 @@ async def tried(work: Work, route: str) -> Answer:
 
 def _what_it_would_take(work: Work) -> str:
     tokens = work.decision.tokens
+    if work.corpus and work.attempts:
+        return "refused: neither searches nor a loop with them found an answer in the index"
     if not work.attempts or tokens is None:
         return "; ".join(work.decision.reasons)
     window = tokens.high + work.answer_tokens + work.config.overhead_tokens

@@ -90,6 +90,15 @@ def limits_of(facts: Facts, sizes: Sizes, config: RouterConfig) -> tuple[Limit, 
             unit="tokens",
             source=f"window less {answer_reserve(window.total_tokens, config):,} for the answer, query and frame",
         ),
+    ]
+    if sizes.corpus:
+        passages = (
+            ("passages of one call", config.select_tokens),
+            ("… of the wider search", config.retrieval_wide_tokens),
+        )
+        read = [Limit(name=name, amount=size, unit="tokens", source="RouterConfig") for name, size in passages]
+        return (*limits, *read)
+    limits += [
         _sourced("any query", config.direct_tokens, "direct_tokens", config),
         _sourced(
             f"{sizes.kind} query",
@@ -113,14 +122,14 @@ def _sourced(name: str, amount: int, field: str, config: RouterConfig) -> Limit:
 
 def dropped(facts: Facts, config: RouterConfig) -> dict[str, Drop]:
     """Tell which routes the caller's limits rule out before anything is spent, each with what it would take."""
-    if facts.tokens is None:
-        return {}
     frame = config.overhead_tokens + facts.query_tokens + _SHORTEST_REPLY
-    least = {
-        "baseline": facts.tokens.high + frame,
-        "select": min(facts.tokens.high, _LEAST_SELECTION) + frame,
-        "rlm": config.loop_floor_tokens + 2 * facts.query_tokens,
-    }
+    loop = config.loop_floor_tokens + 2 * facts.query_tokens
+    if facts.corpus or facts.tokens is None:
+        passages = _LEAST_SELECTION + frame
+        least = {"retrieval": passages, "retrieval_wide": passages, "rlm": loop}
+    else:
+        size = facts.tokens.high
+        least = {"baseline": size + frame, "select": min(size, _LEAST_SELECTION) + frame, "rlm": loop}
     drops = {route: _over(route, tokens, facts, config) for route, tokens in least.items()}
     return {route: drop for route, drop in drops.items() if drop is not None}
 

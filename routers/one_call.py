@@ -13,12 +13,14 @@ from pyrlm.replies import parse_direct
 from pyrlm.routers.work import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pyrlm.adapters.base import Message
     from pyrlm.calls import Reply
     from pyrlm.citations import Citation
     from pyrlm.routers.work import Work
+
+    QuoteCheck = Callable[[Sequence[str]], Awaitable[tuple[tuple[Citation, ...], tuple[str, ...]]]]
 
 __all__ = ["ask_once", "ask_with_room"]
 
@@ -26,7 +28,13 @@ _AT_ONCE_CHARS = 1_000_000  # quotes are found in so much text in less time than
 
 
 async def ask_once(
-    work: Work, route: str, pieces: Sequence[str], *, coverage: float, system: str | None = None
+    work: Work,
+    route: str,
+    pieces: Sequence[str],
+    *,
+    coverage: float | None,
+    system: str | None = None,
+    check: QuoteCheck | None = None,
 ) -> Answer:
     """Ask the root model once about `pieces` of the text and read its reply.
 
@@ -34,8 +42,9 @@ async def ask_once(
         work: The run.
         route: Name of the route, for the answer.
         pieces: What the model reads.
-        coverage: Their share of the text.
+        coverage: Their share of the text; None for passages of an index.
         system: In the place of the built-in system message.
+        check: Looks quotes up; in the text by default.
 
     Raises:
         PolicyError: A limit leaves no room for the call, or its time is over.
@@ -45,7 +54,7 @@ async def ask_once(
     size = sum(map(len, pieces))
     reply = await ask_with_room(work, messages, f"{work.query}\n[{route}: {len(pieces)} texts, {size:,} characters]")
     direct = parse_direct(reply.text)
-    citations, missing = await _checked(work, direct.quotes)
+    citations, missing = await (check(direct.quotes) if check is not None else _checked(work, direct.quotes))
     return Answer(
         route=route,
         text=direct.answer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from pyrlm.routers.query_kinds import QueryKind
@@ -49,6 +50,24 @@ _NARROW = (
 )
 _READ = "Now read what you collected (the variables are still there) with llm_batch, combine the replies, and answer."
 
+_OVER_AN_INDEX = {
+    _DETERMINISTIC: (
+        "Work with code alone: search in several wordings (es_search_batch, es_hybrid_search), read what stands around the "
+        "hits with es_get, use regular expressions on it. Print what you find before you answer, and answer in the words "
+        "of the documents. If they can't be searched for the answer, end with FINAL: NO_ANSWER."
+    ),
+    _SEMANTIC: (
+        "Collect all that may count by searches with a large top_k and by filters, read it with es_get, put the question "
+        "to the pieces in one llm_batch, and combine the replies with code. An answer without sub-calls is not accepted."
+    ),
+    _NARROW: (
+        "First narrow the corpus down with code alone: collect the passages that matter, by searches in several wordings "
+        "and es_get, into the variable `passages` (a list of str) and print how many there are. Then end this stage with "
+        "FINAL_VAR: passages; the question itself is answered in the next stage, which has sub-calls."
+    ),
+}
+"""What a stage says instead where there is no text at hand."""
+
 _STAGES: dict[ExecutionProfile, tuple[Stage, ...]] = {
     ExecutionProfile.DETERMINISTIC_FIRST: (
         Stage(name="deterministic", subcalls=0, max_steps=8, require_grounded=True, instruction=_DETERMINISTIC),
@@ -77,6 +96,17 @@ def profile_for(kind: QueryKind) -> ExecutionProfile:
     return _BY_KIND[kind]
 
 
-def stages_of(profile: ExecutionProfile, kind: QueryKind) -> tuple[Stage, ...]:
-    """Return the stages of a loop in `profile`; `VERIFY` has those of the query's kind."""
-    return _STAGES[profile_for(kind) if profile is ExecutionProfile.VERIFY else profile]
+def stages_of(profile: ExecutionProfile, kind: QueryKind, *, corpus: bool = False) -> tuple[Stage, ...]:
+    """Return the stages of a loop in `profile`; `VERIFY` has those of the query's kind.
+
+    Args:
+        profile: The profile.
+        kind: Kind of the query.
+        corpus: Whether an index is all that there is: the stages then speak of searches instead of a text.
+    """
+    stages = _STAGES[profile_for(kind) if profile is ExecutionProfile.VERIFY else profile]
+    if not corpus:
+        return stages
+    return tuple(
+        replace(stage, instruction=_OVER_AN_INDEX.get(stage.instruction, stage.instruction)) for stage in stages
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.context import Context
 from pyrlm.errors import ConfigurationError
+from pyrlm.retrievers.protocol import has_vectors
 from pyrlm.routers.decision import Facts
 from pyrlm.routers.deterministic import Plan
 from pyrlm.routers.limits import deciding_sizes
@@ -36,8 +37,11 @@ class Request:
     route: str | None
     plan: Plan | None
 
-    def facts(self, root: Model, config: RouterConfig, policy: Policy) -> Facts:
-        """Return all that a decision is made from; the text's tokens are estimated, in milliseconds for any size."""
+    def facts(self, root: Model, config: RouterConfig, policy: Policy, retriever: Any = None) -> Facts:
+        """Return all that a decision is made from; the text's tokens are estimated, in milliseconds for any size.
+
+        Of the retriever no more is asked than whether it has vectors.
+        """
         context, query_tokens = self.context, root.counter.count(self.query)
         tokens = None
         if context is not None:
@@ -54,6 +58,8 @@ class Request:
             profile=self.profile,
             route=self.route,
             plan=self.plan is not None,
+            retriever=retriever is not None,
+            vectors=retriever is not None and has_vectors(retriever),
         )
 
 

@@ -11,6 +11,7 @@ from pyrlm.routers.deterministic import extract
 from pyrlm.routers.one_call import ask_once
 from pyrlm.routers.profiles import stages_of
 from pyrlm.routers.query_kinds import QueryKind
+from pyrlm.routers.retrieval import retrieval, retrieval_wide
 from pyrlm.routers.select import Passage, select
 from pyrlm.routers.work import Answer
 
@@ -103,11 +104,10 @@ async def _deterministic(work: Work) -> Answer:
 
 
 async def _loop(work: Work) -> Answer:
-    stages = stages_of(work.decision.profile, work.decision.kind)
+    stages = stages_of(work.decision.profile, work.decision.kind, corpus=work.corpus)
+    context = None if work.corpus else work.context
     try:
-        result = await work.rlm.arun(
-            work.query, work.context, stages=stages, caller=work.caller, notes=_tried_before(work)
-        )
+        result = await work.rlm.arun(work.query, context, stages=stages, caller=work.caller, notes=_tried_before(work))
     except (PolicyError, ModelError, ReplError) as error:
         return _ended_early(error)
     finally:
@@ -145,7 +145,8 @@ def _ended_early(error: PyRLMError) -> Answer:
 
 def _tried_before(work: Work) -> list[str]:
     """Tell the loop what failed, without the answer that failed: it would only be repeated."""
-    return [f"Tried before without success: {attempt.route} ({attempt.reason[:200]})." for attempt in work.attempts]
+    told = [f"Tried before without success: {attempt.route} ({attempt.reason[:200]})." for attempt in work.attempts]
+    return [*told, *work.tried]
 
 
 def _note_coverage(work: Work, result: RunResult) -> None:
@@ -157,4 +158,11 @@ def _note_coverage(work: Work, result: RunResult) -> None:
         )
 
 
-_ROUTES = {"baseline": _baseline, "select": _select, "deterministic": _deterministic, "rlm": _loop}
+_ROUTES = {
+    "baseline": _baseline,
+    "select": _select,
+    "deterministic": _deterministic,
+    "retrieval": retrieval,
+    "retrieval_wide": retrieval_wide,
+    "rlm": _loop,
+}

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyrlm import portal
 from pyrlm.budget import Budget
 from pyrlm.calls import Caller, Model
+from pyrlm.context import Context
 from pyrlm.errors import ConfigurationError, PyRLMError
+from pyrlm.evidence import open_searches
 from pyrlm.policy import Policy
 from pyrlm.rlm import RLM
 from pyrlm.routers.config import RouterConfig
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyrlm.cache import DiskCache
-    from pyrlm.context import Context
     from pyrlm.events import EventListener
     from pyrlm.routers.profiles import ExecutionProfile
     from pyrlm.routers.query_kinds import QueryKind
@@ -44,6 +45,7 @@ class SmartRouter:
 
     Args:
         adapter: The root model: it answers routes of one call and writes the code of loops.
+        retriever: An index to answer from (`pyrlm.retrievers`), beside a text or without one.
         subcall_adapter: The model that sub-calls ask; the root model by default.
         config: Thresholds of the decision.
         policy: Limits of each run, all its routes together; `Policy()` by default.
@@ -64,6 +66,7 @@ class SmartRouter:
         self,
         adapter: Any,
         *,
+        retriever: Any = None,
         subcall_adapter: Any = None,
         config: RouterConfig | None = None,
         policy: Policy | None = None,
@@ -83,7 +86,15 @@ class SmartRouter:
         self._listener, self._trace_path = event_listener, trace_path
         root = with_numbers(adapter, price=self.config.price, context_window=self.config.context_window)
         sub = with_numbers(subcall_adapter, price=self.config.subcall_price, context_window=None)
-        self._rlm = RLM(root, subcall_adapter=sub, policy=self.policy, cache=cache, on_limit="raise", **options)
+        self._rlm = RLM(
+            root,
+            subcall_adapter=sub,
+            policy=self.policy,
+            cache=cache,
+            on_limit="raise",
+            retriever=retriever,
+            **options,
+        )
         self._root = Model(root)
 
     def decide(
@@ -104,7 +115,7 @@ class SmartRouter:
         request = make_request(
             query, context, profile=profile or self.profile, route=route, kind=kind, pattern=pattern, marker=marker
         )
-        return decide(request.facts(self._root, self.config, self.policy), self.config)
+        return decide(request.facts(self._root, self.config, self.policy, self._rlm.retriever), self.config)
 
     def run(
         self,
@@ -134,7 +145,7 @@ class SmartRouter:
             The result; ``output, trace = router.run(…)`` unpacks it.
 
         Raises:
-            ConfigurationError: An argument can't be used, or there is no text; carries the trace.
+            ConfigurationError: An argument can't be used, or there is neither text nor retriever; carries the trace.
             AuthenticationError: The key is missing or wrong; carries the trace.
             PolicyError, ModelError, ReplError: With `on_limit="raise"`; carries trace and result.
             NestedRunError: Called on pyrlm's own loop; use `arun` there.
@@ -185,13 +196,12 @@ class SmartRouter:
         """Begin a run: its decision, its budget and its trace."""
         chars = request.context.len_chars() if request.context is not None else 0
         recorder.record("run_started", prompt=request.query, data={"chars": chars})
-        facts = request.facts(self._root, self.config, self.policy)
+        facts = request.facts(self._root, self.config, self.policy, self._rlm.retriever)
         decision = decide(facts, self.config)
         recorder.record("route", reason=decision.explain(), data=decision.as_dict())
-        assert request.context is not None  # decide() has refused a run without a text
         return Work(
             query=request.query,
-            context=request.context,
+            context=request.context if request.context is not None else Context.from_text(""),
             decision=decision,
             config=self.config,
             rlm=self._rlm,
@@ -199,6 +209,7 @@ class SmartRouter:
             caller=Caller(Budget(self.policy), recorder, self.cache, self._rlm.max_concurrent_subcalls),
             usable_tokens=usable_tokens(facts.window, facts.query_tokens, self.config),
             plan=request.plan,
+            searches=open_searches(self._rlm.retriever, recorder),
         )
 
 

@@ -3,6 +3,8 @@
 | rule | condition | route | after a failure signal |
 |---|---|---|---|
 | 1 | forced by the caller | that | nothing, unless allowed |
+| 2 | no text, a retriever: all of the corpus counts, or a named profile with stages | rlm | retrieval_wide, refuse |
+| 2 | no text, a retriever: all else | retrieval | retrieval_wide, rlm, refuse |
 | 3 | no context: an error that says what to pass; an empty text | refuse | nothing |
 | 4 | a pattern or marker was given, the profile allows it | deterministic | row 0 or 5 on |
 | 0 | `baseline_threshold` was given | at most so many characters: baseline; more: never | select for look-ups, rlm |
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Match", "Sizes", "first_match", "row_limit"]
 
 _LOOKUPS = frozenset({QueryKind.LITERAL, QueryKind.SEMANTIC})
-_WHOLE = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH, QueryKind.MULTI_HOP})
+_EVERY_ENTRY = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH})
+_WHOLE = _EVERY_ENTRY | {QueryKind.MULTI_HOP}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,8 @@ class Sizes:
         window: Tokens that the model takes in, for the limits that are shares of it.
         staged: Whether the caller named a profile that has stages of its own.
         plan: Whether a pattern or a marker was given and the profile allows it.
+        retriever: Whether there is an index to search.
+        vectors: Whether it can be searched by meaning.
     """
 
     kind: QueryKind
@@ -55,6 +60,13 @@ class Sizes:
     window: int
     staged: bool = False
     plan: bool = False
+    retriever: bool = False
+    vectors: bool = False
+
+    @property
+    def corpus(self) -> bool:
+        """Whether the index is all that there is."""
+        return self.retriever and not self.chars
 
     @property
     def fits(self) -> bool:
@@ -85,6 +97,8 @@ class Match:
 
 def first_match(sizes: Sizes, config: RouterConfig) -> Match:
     """Return the first row that applies to a text that is there; forced routes are the caller's business."""
+    if sizes.corpus:
+        return _by_corpus(sizes, config)
     if not sizes.chars:
         return Match(3, "refuse", (), ("the text is empty",))
     if sizes.plan:
@@ -93,6 +107,16 @@ def first_match(sizes: Sizes, config: RouterConfig) -> Match:
         return Match(4, "deterministic", (later.route, *later.escalation), (why, *later.reasons))
     match = _by_threshold(sizes, config) or _by_size(sizes, config) or _by_kind(sizes, config)
     return match if config.root_can_code else _without_loop(match)
+
+
+def _by_corpus(sizes: Sizes, config: RouterConfig) -> Match:
+    ways = "words and meaning" if sizes.vectors else "words alone (it has no vectors)"
+    why = f"there is no text at hand; an index is searched by {ways}"
+    loop = config.root_can_code
+    if loop and (sizes.staged or sizes.kind in _EVERY_ENTRY):
+        more = "the caller named a profile" if sizes.staged else f"a few passages can't answer a {sizes.kind} query"
+        return Match(2, "rlm", ("retrieval_wide", "refuse"), (why, more))
+    return Match(2, "retrieval", ("retrieval_wide", *(("rlm",) if loop else ()), "refuse"), (why,))
 
 
 def _by_threshold(sizes: Sizes, config: RouterConfig) -> Match | None:

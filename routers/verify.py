@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pyrlm.errors import ContextLengthError, ModelError, PolicyError
+from pyrlm.errors import ContextLengthError, ModelError, PolicyError, RetrieverError
 from pyrlm.routers.agreement import agree, stands_in
 from pyrlm.routers.arbitration import arbitrate, by_the_text
 from pyrlm.routers.one_call import ask_once
 from pyrlm.routers.query_kinds import QueryKind
 from pyrlm.routers.result import Attempt
+from pyrlm.routers.retrieval import ask_passages, found_elsewhere
 from pyrlm.routers.routes import find_passages, take_route
 from pyrlm.routers.work import Answer
 
@@ -72,7 +73,7 @@ async def _judge(work: Work, first: Answer, second: Answer) -> Verdict:
     different = f"{second.route}, asked independently, says otherwise: {said[:300]}"
     try:
         ruling = await arbitrate(work, first, second)
-    except (PolicyError, ModelError) as error:
+    except (PolicyError, ModelError, RetrieverError) as error:
         evidence = (different, f"no arbitration: {type(error).__name__}: {error}")
         return Verdict(answer=first, verified=False, evidence=evidence)
     quotes = tuple(f"the arbitration quotes: {citation.text[:300]}" for citation in ruling.citations[:3])
@@ -97,7 +98,7 @@ def _agreed(work: Work, first: Answer, second: Answer) -> Verdict:
     evidence += [f"quoted: {citation.text[:300]}" for citation in quoted[:3]]
     borne_out = bool(quoted) or work.decision.kind not in _LOOKUPS
     if not borne_out:
-        borne_out = any(stands_in(first.text, text) for text in work.context.texts)
+        borne_out = any(stands_in(first.text, text) for text in work.material)
         evidence.append(f"its words {'stand' if borne_out else 'do not stand'} in the text; neither quotes a passage")
     answer = replace(first, citations=first.citations or second.citations)
     return Verdict(answer=answer, verified=borne_out, evidence=tuple(evidence))
@@ -114,7 +115,7 @@ async def _second_answer(work: Work, first: Answer) -> Answer:
         answer = await _ask_again(work, route)
     except ContextLengthError as error:
         answer = Answer(route=route, signal=f"the provider refused the prompt as too long: {error}")
-    except (PolicyError, ModelError) as error:
+    except (PolicyError, ModelError, RetrieverError) as error:
         answer = Answer(route=route, signal=f"{type(error).__name__}: {error}", error=error)
     usage, cost, ended = work.spent
     work.attempts.append(
@@ -133,6 +134,8 @@ async def _second_answer(work: Work, first: Answer) -> Answer:
 
 def _second_route(work: Work, first: Answer) -> str:
     """Passages for what can be looked up, everything for what can't; another route than the first where there is one."""
+    if work.corpus:
+        return "retrieval_wide" if first.route == "retrieval" else "retrieval"
     if work.decision.kind in _LOOKUPS:
         order = ["select", "baseline"] if first.route != "select" else ["baseline", "select"]
     else:
@@ -146,6 +149,8 @@ def _second_route(work: Work, first: Answer) -> str:
 async def _ask_again(work: Work, route: str) -> Answer:
     if route == "rlm":
         return await take_route("rlm", work)
+    if work.corpus:
+        return await ask_passages(work, route, await found_elsewhere(work, work.query), system=_SYSTEM)
     if route == "select":
         # Half the usual window, and less of a short text: other passages than the first route read, and fewer of them.
         size = max(_SHORTEST_WINDOW, min(work.config.window_chars // 2, work.chars // 4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyrlm.routers.query_kinds import QueryKind
 from pyrlm.routers.table import first_match, row_limit
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "rejected_routes", "would_flip"]
 
+_POSSIBLE = "another route can be taken inside the limits"
+
 
 def rejected_routes(match: Match, sizes: Sizes, config: RouterConfig, gone: Mapping[str, str]) -> dict[str, str]:
     """Return each route that was not taken with the reason against it."""
+    if sizes.corpus:
+        return _rejected_over_index(match, config, gone)
     limit = row_limit(sizes.kind, sizes.window, config)
     if not sizes.fits:
         against_one_call = f"up to {sizes.high:,} tokens don't surely fit the {sizes.usable:,} of one prompt"
@@ -31,12 +36,26 @@ def rejected_routes(match: Match, sizes: Sizes, config: RouterConfig, gone: Mapp
         "select": "found passages answer look-ups; this query needs more of the text than they hold",
         "deterministic": "no pattern and no marker was given" if not sizes.plan else f"rule {match.rule} comes first",
         "rlm": "a loop costs more calls than this text needs" if config.root_can_code else "the root model can't code",
-        "refuse": "another route can be taken inside the limits",
+        "refuse": _POSSIBLE,
     }
+    found = "there is a text at hand; a loop has the searches too" if sizes.retriever else "no retriever was given"
+    reasons |= {"retrieval": found, "retrieval_wide": found}
     if match.route == "baseline":
         reasons["select"] = "the whole text fits one call"
     elif match.rule in {6, 7}:
         reasons["select"] = "the text is beyond the window: a loop can search it more than once"
+    return _with_order(reasons, match, gone)
+
+
+def _rejected_over_index(match: Match, config: RouterConfig, gone: Mapping[str, str]) -> dict[str, str]:
+    first = "a search and one call come first" if config.root_can_code else "the root model can't code"
+    reasons = dict.fromkeys(("baseline", "select", "deterministic"), "there is no text at hand")
+    reasons |= {"retrieval": "a few passages can't show all that counts here", "rlm": first, "refuse": _POSSIBLE}
+    return _with_order(reasons, match, gone)
+
+
+def _with_order(reasons: dict[str, str], match: Match, gone: Mapping[str, str]) -> dict[str, str]:
+    """Put in what limits rule out and what comes next, and leave out the route that is taken."""
     reasons.update(gone)
     for place, route in enumerate(match.escalation, 1):
         if route not in gone:
@@ -57,9 +76,21 @@ def would_flip(match: Match, sizes: Sizes, config: RouterConfig, *, forced: bool
     if match.rule == 4:  # noqa: PLR2004 - the row of the deterministic plan
         later = first_match(replace(sizes, plan=False), config)
         return f"without the pattern or marker: {later.route} (rule {later.rule})"
-    if match.rule == 0:
-        return _flip_threshold(match, sizes, config)
+    if match.rule in {0, 2}:  # the caller's threshold, and the rows of the index
+        return (_flip_index if match.rule else _flip_threshold)(match, sizes, config)
     return _flip_size(sizes, config) or f"no size of text; only another kind of query than {sizes.kind}"
+
+
+def _flip_index(match: Match, sizes: Sizes, config: RouterConfig) -> str:
+    if match.route == "rlm":
+        other = replace(sizes, staged=False, kind=QueryKind.LITERAL)
+        change = "no named profile" if sizes.staged else "a look-up"
+    else:
+        other, change = replace(sizes, kind=QueryKind.AGGREGATE), "a query for which all of the corpus counts"
+    flipped = first_match(other, config)
+    if flipped.route == match.route:
+        return "a text (context=…): its size and the query's kind decide"
+    return f"{change}: {flipped.route} (rule {flipped.rule})"
 
 
 def _flip_threshold(match: Match, sizes: Sizes, config: RouterConfig) -> str:

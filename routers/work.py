@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.citations import Citation
+from pyrlm.evidence import check_quotes
 from pyrlm.routers.limits import answer_reserve
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyrlm.routers.decision import RouteDecision
     from pyrlm.routers.deterministic import Plan
     from pyrlm.routers.result import Attempt
+    from pyrlm.searches import Searches
 
 __all__ = ["Answer", "Work"]
 
@@ -69,7 +71,7 @@ class Work:
 
     Attributes:
         query: The question.
-        context: The text.
+        context: The text; an empty one where an index is all that there is.
         decision: Which route comes first, and why.
         config: Thresholds.
         rlm: Options of the loop.
@@ -77,6 +79,8 @@ class Work:
         caller: Budget, trace and cache.
         usable_tokens: Tokens of text that one prompt can hold.
         plan: How to answer without a model, where the caller said.
+        searches: Searches in the index, where there is one.
+        tried: What was searched before, for the loop.
         attempts: Routes tried so far.
         notes: What the caller will be told.
     """
@@ -90,6 +94,8 @@ class Work:
     caller: Caller
     usable_tokens: int
     plan: Plan | None = None
+    searches: Searches | None = None
+    tried: list[str] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -97,6 +103,20 @@ class Work:
     def answer_tokens(self) -> int:
         """Cap of the reply of a route of one call."""
         return answer_reserve(self.root.window.total_tokens, self.config)
+
+    @property
+    def corpus(self) -> bool:
+        """Whether an index is all that there is."""
+        return self.searches is not None and not self.chars
+
+    @property
+    def material(self) -> Sequence[str]:
+        """The documents of the text; without one, what was read of the index."""
+        return self.searches.seen.texts if self.corpus and self.searches is not None else self.context.texts
+
+    async def check(self, quotes: Sequence[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
+        """Look quotes up in the text and in the index; return citations, and the quotes that are in neither."""
+        return await check_quotes(quotes, None if self.corpus else self.context, self.searches)
 
     @property
     def chars(self) -> int:
@@ -147,6 +167,8 @@ class Work:
 
     def around(self, citation: Citation, reach: int = 400) -> str:
         """Return a cited passage with the text around it."""
+        if citation.doc_id is not None and self.searches is not None:
+            return self.searches.seen.around(citation, reach)
         return self.context.texts[citation.doc][max(0, citation.start - reach) : citation.end + reach]
 
     @property

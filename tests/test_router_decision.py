@@ -56,7 +56,7 @@ def test_rule_1_a_forced_route_is_taken_and_nothing_follows():
     assert route("aggregate", 50_000, route="select", config=allowed) == (1, "select", ("rlm", "baseline"))
 
 
-@pytest.mark.parametrize("name", ["baselin", "retrieval", ""])
+@pytest.mark.parametrize("name", ["baselin", "search", ""])
 def test_a_route_that_does_not_exist_is_refused_with_those_that_do(name):
     with pytest.raises(ConfigurationError, match="baseline, select, deterministic, rlm, refuse"):
         decide(facts(route=name), RouterConfig())
