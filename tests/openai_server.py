@@ -23,6 +23,11 @@ An item of the list, or what the function returns, is one of
     Drop(after="headers")              … after the headers; after="half": in the middle of the body
     Stall(seconds=60)                  headers at once, the body after that time (or when the client goes away)
     Drip(seconds=60)                   headers at once, then the body in a hundred pieces over that time
+    Broken("error", after=2)           a stream that goes wrong after two pieces: "error", "close", "end", "garbage"
+                                       or "stall"
+
+A body with ``"stream": true`` gets a `Reply` as server-sent events, a word a piece, with usage where
+``stream_options`` asks for it.
 
 Whole-server behaviour: `delay` (seconds a request), `api_key` (others get 401), `context_window` (tokens; longer prompts
 are refused as OpenAI does), `refuse` (parameters answered with 400 as newer models do), `usage` ("openai", "anthropic"
@@ -39,6 +44,7 @@ import argparse
 import asyncio
 import inspect
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -51,20 +57,34 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 COUNTED = "counted"
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A chat completion. `usage` is COUNTED, None (left out) or a mapping; `content` None is JSON's null."""
+    """A chat completion. `usage` is COUNTED, None (left out) or a mapping; `content` None is JSON's null.
+
+    `pause` is the time between two pieces of a stream.
+    """
 
     content: str | list[Any] | None = "ok"
     usage: Mapping[str, Any] | str | None = COUNTED
     finish_reason: str | None = "stop"
     refusal: str | None = None
     delay: float = 0.0
+    reasoning: str | None = None
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A stream of that reply that goes wrong after so many pieces."""
+
+    how: str = "error"
+    after: int = 2
+    reply: Reply = Reply("one two three four")
 
 
 @dataclass(frozen=True)
@@ -163,6 +183,9 @@ class Request:
 class LoopbackServer:
     """The server, in a thread of its own; see the module's docstring."""
 
+    first_text = 1
+    """Number of the event of a stream that holds the first text."""
+
     def __init__(
         self,
         model: Iterable[Any] | Callable[[dict[str, Any]], Any] | None = None,
@@ -248,7 +271,8 @@ class LoopbackServer:
         return await self._send(request, body, reply)
 
     def _refusal(self, request: web.BaseRequest, body: Any) -> Status | None:
-        key = request.headers.get("api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        headers = request.headers
+        key = headers.get("api-key") or headers.get("x-api-key") or headers.get("authorization", "")[7:]
         if self._api_key is not None and key != self._api_key:
             return Status(401, f"Incorrect API key provided: {key}.", code="invalid_api_key")
         for name in self._refuse:
@@ -265,18 +289,79 @@ class LoopbackServer:
         if isinstance(reply, Reply):
             if reply.delay:
                 await asyncio.sleep(reply.delay)
+            if body.get("stream"):
+                return await self._stream(request, body, reply)
             reply = self._completion(body, reply)
+        if isinstance(reply, Broken):
+            return await self._stream(request, body, reply.reply, reply)
         if isinstance(reply, dict):
             return web.Response(body=json.dumps(reply).encode(), content_type="application/json")
         if isinstance(reply, Status):
-            error = {"message": reply.message, "type": reply.type, "param": reply.param, "code": reply.code}
-            return web.json_response({"error": error | reply.extra}, status=reply.status, headers=reply.headers)
+            return web.json_response(self._error(reply), status=reply.status, headers=reply.headers)
         if isinstance(reply, Raw):
             return web.Response(body=reply.body, status=reply.status, content_type=reply.content_type)
         if isinstance(reply, Cut):
             whole = json.dumps(self._completion(body, reply.reply)).encode()
             return web.Response(body=whole[: len(whole) // 2], content_type="application/json")
         return await self._misbehave(request, body, reply)
+
+    async def _stream(
+        self, request: web.BaseRequest, body: Any, reply: Reply, broken: Broken | None = None
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for number, event in enumerate(self._events(body, reply)):
+            if broken is not None and number == broken.after:
+                return await self._break(request, response, broken)
+            await response.write(event.encode())
+            if number >= self.first_text:
+                await asyncio.sleep(reply.pause)
+        await response.write_eof()
+        return response
+
+    async def _break(
+        self, request: web.BaseRequest, response: web.StreamResponse, broken: Broken
+    ) -> web.StreamResponse:
+        if broken.how == "stall":
+            await asyncio.sleep(60)
+        elif broken.how == "close":
+            await asyncio.sleep(0.05)
+            if request.transport is not None:
+                request.transport.close()
+            return response
+        elif broken.how == "error":
+            await response.write(self._broken_event().encode())
+        elif broken.how == "garbage":
+            await response.write(b'data: {"choices": [}\n\n')
+        await response.write_eof()
+        return response
+
+    def _broken_event(self) -> str:
+        return _event({"error": {"message": "the engine failed", "type": "server_error", "code": None}})
+
+    def _events(self, body: Any, reply: Reply) -> Iterator[str]:
+        whole = self._completion(body, reply)
+        head = {"id": whole["id"], "object": "chat.completion.chunk", "model": whole["model"]}
+
+        def chunk(delta: Mapping[str, Any], reason: str | None = None) -> str:
+            return _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+
+        yield chunk({"role": "assistant", "content": "", "refusal": None})
+        if reply.reasoning:
+            yield chunk({"reasoning_content": reply.reasoning})
+        if reply.refusal:
+            yield chunk({"refusal": reply.refusal})
+        for piece in pieces(reply.content):
+            yield chunk({"content": piece})
+        yield chunk({}, reply.finish_reason)
+        if (body.get("stream_options") or {}).get("include_usage") and "usage" in whole:
+            yield _event({**head, "choices": [], "usage": whole["usage"]})
+        yield "data: [DONE]\n\n"
+
+    def _error(self, reply: Status) -> dict[str, Any]:
+        error = {"message": reply.message, "type": reply.type, "param": reply.param, "code": reply.code}
+        return {"error": error | reply.extra}
 
     async def _misbehave(self, request: web.BaseRequest, body: Any, reply: Drop | Stall | Drip) -> web.StreamResponse:
         whole = json.dumps(self._completion(body, Reply("late or never"))).encode()
@@ -303,6 +388,8 @@ class LoopbackServer:
 
     def _completion(self, body: Any, reply: Reply) -> dict[str, Any]:
         message = {"role": "assistant", "content": reply.content, "refusal": reply.refusal}
+        if reply.reasoning:
+            message["reasoning_content"] = reply.reasoning
         completion = {
             "id": f"chatcmpl-{self.count}",
             "object": "chat.completion",
@@ -331,6 +418,15 @@ class _Script:
             self._used += 1
             return reply
         return Status(400, f"the {self._used} replies of the server's script are used up")
+
+
+def pieces(content: Any) -> list[str]:
+    """The words of a reply's text, each with the space before it."""
+    return re.findall(r"\s*\S+\s*$|\s*\S+|\s+$", content or "")
+
+
+def _event(data: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
 def _prompt(body: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.failures import Origin
-from pyrlm.adapters.http_chat import HttpChatAdapter
 from pyrlm.adapters.keys import check_key, check_url, first_set, register_headers
 from pyrlm.adapters.openai_compat import check_model
+from pyrlm.adapters.streaming import StreamingChatAdapter
 from pyrlm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncAzureOpenAI
 
+    from pyrlm.adapters.rate_limit import RateLimit
     from pyrlm.adapters.sdk import Sdk
 
 __all__ = ["AzureOpenAIAdapter"]
@@ -22,7 +23,7 @@ __all__ = ["AzureOpenAIAdapter"]
 _API_VERSION = "2024-10-21"  # the last of Azure's dated versions that is generally available
 
 
-class AzureOpenAIAdapter(HttpChatAdapter):
+class AzureOpenAIAdapter(StreamingChatAdapter):
     """A deployment of Azure OpenAI, asked through the official SDK's Azure client.
 
     Args:
@@ -38,6 +39,7 @@ class AzureOpenAIAdapter(HttpChatAdapter):
         context_window: Tokens that the model takes in (default: looked up by name).
         default_headers: HTTP headers sent with every request.
         default_options: Parameters sent with every request, such as ``{"seed": 7}``.
+        rate_limit: Requests, tokens and concurrency that this endpoint is limited to, over all runs of the process.
 
     Raises:
         ConfigurationError: Key or endpoint are missing, or an argument can't be used.
@@ -57,6 +59,7 @@ class AzureOpenAIAdapter(HttpChatAdapter):
         context_window: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_options: Mapping[str, Any] | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         check_model(deployment, "deployment")
         address = check_url(endpoint or _endpoint(), "endpoint")
@@ -65,7 +68,7 @@ class AzureOpenAIAdapter(HttpChatAdapter):
         headers = register_headers(default_headers)
 
         def make_client(sdk: Sdk) -> AsyncAzureOpenAI:
-            made: AsyncAzureOpenAI = sdk.openai.AsyncAzureOpenAI(
+            made: AsyncAzureOpenAI = sdk.library.AsyncAzureOpenAI(
                 azure_endpoint=address,
                 azure_deployment=deployment,
                 api_version=version,
@@ -85,6 +88,7 @@ class AzureOpenAIAdapter(HttpChatAdapter):
             retry_seconds=retry_seconds,
             context_window=context_window,
             default_options=default_options,
+            rate_limit=rate_limit,
             at_openai=True,
             make_client=make_client,
         )

@@ -1,12 +1,19 @@
-"""Reads the body of a chat completion, from any server that calls itself compatible with OpenAI's."""
+"""Reads the body of a chat completion, from any server that calls itself compatible with OpenAI's, whole or in pieces."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
-from pyrlm.adapters.base import ModelResponse, Usage
+from pyrlm.adapters.base import Message, ModelResponse, Usage
 
-__all__ = ["read_completion", "well_formed"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CompletionPieces", "read_completion", "well_formed", "without_thinking"]
+
+# Tags that open models and gateways put around reasoning that stands in the reply's text, before the reply itself.
+_THINKING = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
 
 
 def read_completion(data: Any) -> ModelResponse:
@@ -34,6 +41,60 @@ def read_completion(data: Any) -> ModelResponse:
         model=model if isinstance(model, str) and model else None,
         refusal=well_formed(refusal) if isinstance(refusal, str) and refusal else None,
     )
+
+
+class CompletionPieces:
+    """A chat completion that arrives in pieces."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self._usage: Usage | None = None
+        self._reason: str | None = None
+        self._model: str | None = None
+        self._refusal = ""
+
+    def feed(self, data: dict[str, Any]) -> str:
+        """Take in one event; return the text that it adds.
+
+        Raises:
+            ValueError: It is no piece of a chat completion; the message says why.
+        """
+        if isinstance(data.get("usage"), dict):
+            self._usage = Usage.parse(data["usage"]) or self._usage
+        if isinstance(data.get("model"), str):
+            self._model = data["model"] or self._model
+        choices = data.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict):
+            return ""
+        if isinstance(first.get("finish_reason"), str):
+            self._reason, self.complete = first["finish_reason"], True
+        delta = first.get("delta")
+        if not isinstance(delta, dict):
+            return ""
+        if isinstance(delta.get("refusal"), str):
+            self._refusal += delta["refusal"]
+        return _text(delta.get("content"))
+
+    def response(self, text: str) -> ModelResponse:
+        """The whole reply, of which `text` is the text."""
+        return ModelResponse(
+            text,
+            usage=self._usage,
+            finish_reason=self._reason,
+            model=self._model,
+            refusal=well_formed(self._refusal) or None,
+        )
+
+
+def without_thinking(messages: Sequence[Message]) -> list[Message]:
+    """`messages`, those of the assistant without the reasoning that they begin with: it is not sent back."""
+    return [
+        Message(role=message["role"], content=_THINKING.sub("", message["content"], count=1))
+        if message["role"] == "assistant" and _THINKING.match(message["content"])
+        else message
+        for message in messages
+    ]
 
 
 def well_formed(text: str) -> str:

@@ -47,6 +47,7 @@ _LONGEST_WAIT = 20.0
 _MESSAGE_CHARS = 500
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_NO_CREDIT = "credit balance is too low"  # Anthropic says so with status 400
 _TOO_LONG_STATUSES = frozenset({400, 413, 422, 429, 500})  # 429: "Request too large"; 500: older llama.cpp
 
 
@@ -57,6 +58,7 @@ class Origin:
     model: str
     endpoint: str
     key_variables: tuple[str, ...] = ()
+    url_hint: str = "that the base URL has the right path (most end in /v1)"
 
     def __str__(self) -> str:
         return f"model {self.model!r} at {self.endpoint}"
@@ -104,9 +106,9 @@ def failed_status(status: int, headers: Mapping[str, str], body: Any, origin: Or
     if status in (401, 403):
         return RequestFailed(AuthenticationError, f"{told}. {_which_key(origin)}", status=status)
     if status == 404:  # noqa: PLR2004
-        hint = "check the model's name, and that the base URL has the right path (most end in /v1)"
+        hint = f"check the model's name, and {origin.url_hint}"
         return RequestFailed(ModelError, f"{told}; {hint}", status=status)
-    if status == 402 or code in _QUOTA_CODES:  # noqa: PLR2004
+    if status == 402 or code in _QUOTA_CODES or _NO_CREDIT in message.lower():  # noqa: PLR2004
         return RequestFailed(RateLimitError, f"quota or credit used up: {told}", status=status)
     transient = status in _TRANSIENT or status >= 500  # noqa: PLR2004
     if headers.get("x-should-retry") == "false":
@@ -127,7 +129,7 @@ def failed_connection(error: BaseException, origin: Origin, timeout: float) -> R
     if isinstance(error, TimeoutError):
         told = f"{origin}: no complete reply within {timeout:g} s (timeout)"
         return RequestFailed(ModelUnavailableError, told, again="yes")
-    told = f"{origin}: the connection failed: {type(chain[-1]).__name__}: {chain[-1]}"
+    told = f"{origin}: the connection failed: {type(chain[-1]).__name__}: {_cut(str(chain[-1]))}"
     return RequestFailed(ModelUnavailableError, told, again="yes")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
     from pyrlm.adapters.base import Message
+    from pyrlm.adapters.rate_limit import RateLimit
     from pyrlm.adapters.sdk import Sdk
 
 __all__ = ["GenericChatAdapter"]
@@ -38,6 +39,7 @@ class GenericChatAdapter(HttpChatAdapter):
         retry_seconds: How long after its first failure a request may still be repeated (default 120). 0: never.
         context_window: Tokens that the model takes in.
         default_options: Options that every call passes to `payload_builder`.
+        rate_limit: Requests, tokens and concurrency that this endpoint is limited to, over all runs of the process.
 
     Raises:
         ConfigurationError: An argument can't be used.
@@ -57,6 +59,7 @@ class GenericChatAdapter(HttpChatAdapter):
         retry_seconds: float = 120.0,
         context_window: int | None = None,
         default_options: Mapping[str, Any] | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         for name, function in (("payload_builder", payload_builder), ("response_parser", response_parser)):
             if not callable(function):
@@ -66,7 +69,7 @@ class GenericChatAdapter(HttpChatAdapter):
         sent_headers = register_headers(headers)
 
         def make_client(sdk: Sdk) -> AsyncOpenAI:
-            made: AsyncOpenAI = sdk.openai.AsyncOpenAI(
+            made: AsyncOpenAI = sdk.library.AsyncOpenAI(
                 api_key=key or PLACEHOLDER,  # never empty: the SDK would send the key in OPENAI_API_KEY
                 base_url=url,
                 default_headers=sent_headers,
@@ -84,6 +87,7 @@ class GenericChatAdapter(HttpChatAdapter):
             retry_seconds=retry_seconds,
             context_window=context_window,
             default_options=default_options,
+            rate_limit=rate_limit,
             make_client=make_client,
         )
         self._build, self._parse = payload_builder, response_parser

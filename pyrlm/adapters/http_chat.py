@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import math
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.adapters.base import Usage
 from pyrlm.adapters.calling import in_thread
-from pyrlm.adapters.completion import read_completion, well_formed
-from pyrlm.adapters.failures import Origin, bad_reply, failed_connection, failed_status
-from pyrlm.adapters.parameters import Parameters
+from pyrlm.adapters.completion import read_completion, well_formed, without_thinking
+from pyrlm.adapters.failures import Origin, RequestFailed, bad_reply, failed_connection, failed_status
+from pyrlm.adapters.parameters import Parameters, check_rate_limit, check_seconds
+from pyrlm.adapters.rate_limit import limiter_for
 from pyrlm.adapters.retrying import with_retries
-from pyrlm.adapters.sdk import LoopClients, Sdk, load, preload
+from pyrlm.adapters.sdk import Library, LoopClients, Sdk, load, preload
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     import httpx2
-    from openai import AsyncOpenAI, OpenAI
 
     from pyrlm.adapters.base import Message, ModelResponse
+    from pyrlm.adapters.rate_limit import RateLimit, Slot
 
 __all__ = ["HttpChatAdapter"]
 
@@ -31,6 +33,7 @@ _CONNECT_SECONDS = 10.0
 _FAILED = 400
 _REQUEST_OPTIONS = {"extra_headers": "headers", "extra_query": "params"}
 _BAD_GATEWAY = 502
+_CLIENTS = {"openai": ("AsyncOpenAI", "OpenAI"), "anthropic": ("AsyncAnthropic", "Anthropic")}
 
 
 class HttpChatAdapter:
@@ -41,6 +44,7 @@ class HttpChatAdapter:
         endpoint: Where it is asked; holds no secret.
         context_window: Tokens that the model takes in, where known.
         default_options: Options sent with every request.
+        rate_limit: Limits shared with the other adapters of this endpoint.
     """
 
     def __init__(
@@ -55,28 +59,32 @@ class HttpChatAdapter:
         default_options: Mapping[str, Any] | None,
         at_openai: bool = False,
         sends_key: bool = True,
-        client: AsyncOpenAI | OpenAI | None = None,
-        make_client: Callable[[Sdk], AsyncOpenAI] | None = None,
+        library: Library = "openai",
+        rate_limit: RateLimit | None = None,
+        client: Any = None,
+        make_client: Callable[[Sdk], Any] | None = None,
     ) -> None:
-        for name, seconds, least in (("timeout", timeout, 0.001), ("retry_seconds", retry_seconds, 0.0)):
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds < math.inf:
-                raise ConfigurationError(f"{name}={seconds!r}: expected a number of seconds of {least:g} or more.")
+        check_seconds(timeout=timeout, retry_seconds=retry_seconds)
+        check_rate_limit(rate_limit)
         if client is not None and not callable(getattr(client, "post", None)):
+            names = " or ".join(f"{library}.{kind}" for kind in _CLIENTS[library])
             raise ConfigurationError(
-                f"client={type(client).__name__}: expected an openai.AsyncOpenAI or openai.OpenAI; for another kind of "
-                "client write an adapter of your own with complete(messages, max_tokens, temperature)."
+                f"client={type(client).__name__}: expected an {names}; for another kind of client write an adapter of "
+                "your own with complete(messages, max_tokens, temperature)."
             )
         self.model = origin.model
         self.endpoint = origin.endpoint
         self.context_window = context_window
         self.default_options = dict(default_options or {})
+        self.rate_limit = rate_limit
+        self._library: Library = library
         self._origin, self._path, self._asked_model = origin, path, asked_model
         self._parameters = Parameters(origin.model, at_openai=at_openai)
         self._sends_key = sends_key
         self._timeout, self._retry_seconds = float(timeout), float(retry_seconds)
         self._client = client
         self._clients = LoopClients(make_client) if make_client is not None and client is None else None
-        preload()
+        preload(library)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, endpoint={self.endpoint!r})"
@@ -102,20 +110,26 @@ class HttpChatAdapter:
             BadReplyError: The reply could not be read, twice.
             ModelError: Another refusal of the provider, in its words.
         """
-        options = self.default_options | options
-        if options.get("stream"):
-            raise ConfigurationError("stream=True: replies are read as a whole; leave the option out.")
-        timeout = options.pop("timeout", None) or self._timeout
-        wire = {name: options.pop(key) for key, name in _REQUEST_OPTIONS.items() if options.get(key) is not None}
-        sdk = await load()
+        options, wire = self._options(options)
+        sdk = await load(self._library)
+        tokens = self._expected_tokens(messages, max_tokens)
 
         def body() -> Any:
-            return self._body(messages, max_tokens, temperature, options)
+            return self._body(messages, max_tokens, temperature, dict(options))
 
         async def request() -> ModelResponse:
-            return await self._ask(sdk, body, {"timeout": timeout, **wire})
+            return await self._ask(sdk, body, wire, tokens)
 
         return await with_retries(request, model=self.model, seconds=self._retry_seconds)
+
+    def _options(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The options that go into the body, and those of the request itself."""
+        options = {**self.default_options, **given}
+        if options.get("stream"):
+            raise ConfigurationError("stream=True: replies are read as a whole; leave the option out, or use astream.")
+        wire = {"timeout": options.pop("timeout", None) or self._timeout}
+        wire |= {name: options.pop(key) for key, name in _REQUEST_OPTIONS.items() if options.get(key) is not None}
+        return options, wire
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. A client that was handed in is left alone."""
@@ -128,25 +142,50 @@ class HttpChatAdapter:
         extra = options.get("extra_body") or {}
         plain = {name: value for name, value in options.items() if name != "extra_body"}
         limits = self._parameters.body(max_tokens, temperature)
-        return {"model": self._asked_model, "messages": list(messages), **limits, **plain, **extra}
+        return {"model": self._asked_model, "messages": without_thinking(messages), **limits, **plain, **extra}
 
     def _read(self, data: Any) -> ModelResponse:
         return read_completion(data)
 
-    async def _ask(self, sdk: Sdk, body: Callable[[], Any], wire: dict[str, Any]) -> ModelResponse:
-        """One request, made again at once where the model takes a parameter by another name."""
-        while True:
-            sent = body()
-            try:
-                response = await self._send(sdk, sent, wire)
-            except sdk.openai.APIStatusError as refused:
-                status, told = refused.response.status_code, _parsed(refused.response)
-                if self._parameters.learn(status, told, sent):
-                    continue
-                raise failed_status(status, refused.response.headers, told, self._origin) from None
-            return self._understand(response)
+    async def _ask(self, sdk: Sdk, body: Callable[[], Any], wire: dict[str, Any], tokens: int) -> ModelResponse:
+        """One request that is read as a whole."""
+        async with self._sent(sdk, body, wire, tokens) as (response, slot):
+            reply = self._understand(response)
+            if slot is not None and isinstance(reply.usage, Usage):
+                slot.used(reply.usage.total_tokens)
+            return reply
 
-    async def _send(self, sdk: Sdk, body: Any, wire: dict[str, Any]) -> httpx2.Response:
+    @asynccontextmanager
+    async def _sent(
+        self, sdk: Sdk, body: Callable[[], Any], wire: dict[str, Any], tokens: int, *, stream: bool = False
+    ) -> AsyncGenerator[tuple[httpx2.Response, Slot | None], None]:
+        """The response to one request, made again at once where the model takes a parameter by another name.
+
+        The request keeps its place under the rate limit until the block ends.
+        """
+        limiter = limiter_for(self.rate_limit, self.endpoint)
+        while True:
+            async with limiter.slot(tokens) if limiter is not None else nullcontext() as slot:
+                sent = body()
+                try:
+                    response = await self._send(sdk, sent, wire, stream=stream)
+                except sdk.library.APIStatusError as refused:
+                    status, told = refused.response.status_code, _parsed(refused.response)
+                    if slot is not None:
+                        slot.used(0)
+                    if self._parameters.learn(status, told, sent):
+                        continue
+                    raise failed_status(status, refused.response.headers, told, self._origin) from None
+                yield response, slot
+                return
+
+    def _expected_tokens(self, messages: Sequence[Message], max_tokens: int) -> int:
+        """What a call is counted with under the rate limit until its usage is known."""
+        if self.rate_limit is None or self.rate_limit.tokens_per_minute is None:
+            return 0
+        return max_tokens + sum(len(message["content"].encode(errors="replace")) for message in messages) // 4
+
+    async def _send(self, sdk: Sdk, body: Any, wire: dict[str, Any], *, stream: bool) -> httpx2.Response:
         seconds = wire["timeout"]
         limits = sdk.timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
         options = {**wire, "timeout": limits, "max_retries": 0}
@@ -154,28 +193,29 @@ class HttpChatAdapter:
             options["headers"] = {"Authorization": sdk.omit, **wire.get("headers", {})}
         try:
             async with asyncio.timeout(seconds):
-                return await self._post(sdk, body, options)
+                return await self._post(sdk, body, options, stream=stream)
         except sdk.network_errors as error:
             raise failed_connection(error, self._origin, seconds) from None
         except (TypeError, ValueError) as error:
             cleaned = _well_formed(body)
             if isinstance(error, UnicodeEncodeError) and cleaned != body:
-                return await self._send(sdk, cleaned, wire)
+                return await self._send(sdk, cleaned, wire, stream=stream)
             told = redact(f"{type(error).__name__}: {error}")
             raise ConfigurationError(f"{self._origin}: the request can't be written: {told}") from None
 
-    async def _post(self, sdk: Sdk, body: Any, options: dict[str, Any]) -> httpx2.Response:
+    async def _post(self, sdk: Sdk, body: Any, options: dict[str, Any], *, stream: bool) -> httpx2.Response:
         """The SDK's own `post`, with the plain HTTP response as its result.
 
         It skips the SDK's walk through the messages and its response models, which cost more than the request itself,
         and keeps its authentication, headers, URLs and errors.
         """
         client: Any = self._client if self._clients is None else await self._clients.get(sdk)
+        asked = {"cast_to": sdk.response, "body": body, "options": options, "stream": stream}
         response: httpx2.Response
         if inspect.iscoroutinefunction(client.post):
-            response = await client.post(self._path, cast_to=sdk.response, body=body, options=options)
+            response = await client.post(self._path, **asked)
         else:
-            response = await in_thread(client.post, self._path, cast_to=sdk.response, body=body, options=options)
+            response = await in_thread(client.post, self._path, **asked)
         return response
 
     def _understand(self, response: httpx2.Response) -> ModelResponse:
@@ -183,17 +223,21 @@ class HttpChatAdapter:
             data = json.loads(response.content)
         except ValueError:
             raise bad_reply("is no JSON", response.text, self._origin) from None
-        error = data.get("error") if isinstance(data, dict) and not data.get("choices") else None
-        if error:  # gateways pass on the failure of the provider behind them with status 200
-            code = error.get("code") if isinstance(error, dict) else None
-            status = code if isinstance(code, int) and code >= _FAILED else _BAD_GATEWAY
-            raise failed_status(status, response.headers, data, self._origin)
+        if isinstance(data, dict) and data.get("error") and not data.get("choices"):
+            raise self._failed(data, response.headers)  # gateways pass on a failure behind them with status 200
         try:
             return self._read(data)
         except ConfigurationError:
             raise
         except ValueError as problem:
             raise bad_reply(str(problem), response.text, self._origin) from None
+
+    def _failed(self, data: dict[str, Any], headers: Mapping[str, str]) -> RequestFailed:
+        """What an error says that came with status 200."""
+        error = data["error"]
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if isinstance(code, int) and code >= _FAILED else _BAD_GATEWAY
+        return failed_status(status, headers, data, self._origin)
 
 
 def _parsed(response: httpx2.Response) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.failures import Origin
-from pyrlm.adapters.http_chat import HttpChatAdapter
 from pyrlm.adapters.keys import check_url, find_key, first_set, register_headers
+from pyrlm.adapters.streaming import StreamingChatAdapter
 from pyrlm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI, OpenAI
 
+    from pyrlm.adapters.rate_limit import RateLimit
     from pyrlm.adapters.sdk import Sdk
 
 __all__ = ["OpenAICompatAdapter"]
@@ -21,7 +22,7 @@ __all__ = ["OpenAICompatAdapter"]
 _OPENAI = "https://api.openai.com/v1"
 
 
-class OpenAICompatAdapter(HttpChatAdapter):
+class OpenAICompatAdapter(StreamingChatAdapter):
     """A model behind the OpenAI chat protocol, asked through the official SDK.
 
     Args:
@@ -36,6 +37,7 @@ class OpenAICompatAdapter(HttpChatAdapter):
         context_window: Tokens that the model takes in (default: looked up by name).
         default_headers: HTTP headers sent with every request.
         default_options: Parameters sent with every request, such as ``{"seed": 7}``.
+        rate_limit: Requests, tokens and concurrency that this endpoint is limited to, over all runs of the process.
         key_variables: Environment variables looked up for the key, in this order.
 
     Raises:
@@ -54,6 +56,7 @@ class OpenAICompatAdapter(HttpChatAdapter):
         context_window: int | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_options: Mapping[str, Any] | None = None,
+        rate_limit: RateLimit | None = None,
         key_variables: Sequence[str] = ("LLM_API_KEY", "OPENAI_API_KEY"),
     ) -> None:
         check_model(model)
@@ -66,7 +69,7 @@ class OpenAICompatAdapter(HttpChatAdapter):
         headers = register_headers(default_headers)
 
         def make_client(sdk: Sdk) -> AsyncOpenAI:
-            made: AsyncOpenAI = sdk.openai.AsyncOpenAI(
+            made: AsyncOpenAI = sdk.library.AsyncOpenAI(
                 api_key=key, base_url=url, default_headers=headers, http_client=sdk.http_client(), max_retries=0
             )
             return made
@@ -79,6 +82,7 @@ class OpenAICompatAdapter(HttpChatAdapter):
             retry_seconds=retry_seconds,
             context_window=context_window,
             default_options=default_options,
+            rate_limit=rate_limit,
             client=client,
             at_openai="openai" in url,
             make_client=make_client,

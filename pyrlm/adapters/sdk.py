@@ -1,4 +1,4 @@
-"""The OpenAI SDK, imported in the background, and one client of it for each event loop.
+"""The providers' SDKs, imported in the background, and one client of them for each event loop.
 
 The import takes a second: it starts in a thread when an adapter is made, while text is read and the REPL starts. An
 asynchronous client that is shared between event loops loses connections, so each loop gets its own, and each is closed
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import importlib
 import os
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakSet, finalize
 
 if TYPE_CHECKING:
@@ -23,20 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     import httpx2
-    from openai import AsyncOpenAI
 
-    Held: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, AsyncGenerator[None, None]]]
+    Held: TypeAlias = dict[asyncio.AbstractEventLoop, tuple[Any, AsyncGenerator[None, None]]]
 
-__all__ = ["LoopClients", "Sdk", "load", "preload"]
+__all__ = ["Library", "LoopClients", "Sdk", "load", "preload"]
+
+Library = Literal["anthropic", "openai"]
 
 _CLOSING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """What the adapters use of the SDK and the HTTP library below it, once imported."""
+    """What the adapters use of an SDK and the HTTP library below it, once imported."""
 
-    openai: Any
+    library: Any
     response: type[httpx2.Response]
     timeout: type[httpx2.Timeout]
     omit: Any
@@ -45,43 +47,44 @@ class Sdk:
 
     def http_client(self) -> httpx2.AsyncClient:
         """An HTTP client on aiohttp's transport; certificates were read once for all of them."""
-        client: httpx2.AsyncClient = self.openai.DefaultAioHttpClient(verify=self.ssl_context)
+        client: httpx2.AsyncClient = self.library.DefaultAioHttpClient(verify=self.ssl_context)
         return client
 
 
-def preload() -> None:
-    """Start importing the SDK in a thread, unless that was done before."""
-    _loading(os.getpid())
+def preload(library: Library) -> None:
+    """Start importing an SDK in a thread, unless that was done before."""
+    _loading(os.getpid(), library)
 
 
-async def load() -> Sdk:
+async def load(library: Library) -> Sdk:
     """The imported SDK; waits for its import without blocking the event loop."""
-    loading = _loading(os.getpid())
+    loading = _loading(os.getpid(), library)
     return loading.result() if loading.done() else await asyncio.wrap_future(loading)
 
 
-@lru_cache(maxsize=1)
-def _loading(pid: int) -> Future[Sdk]:  # noqa: ARG001 - the key: a forked process has none of its parent's threads
+@lru_cache(maxsize=2)
+def _loading(pid: int, library: Library) -> Future[Sdk]:  # noqa: ARG001 - a forked process has none of its parent's threads
     loading: Future[Sdk] = Future()
     loading.set_running_or_notify_cancel()  # one waiter that is cancelled doesn't cancel the import of the others
-    threading.Thread(target=_import, args=(loading,), name="pyrlm-import-openai", daemon=True).start()
+    name = f"pyrlm-import-{library}"
+    threading.Thread(target=_import, args=(loading, library), name=name, daemon=True).start()
     return loading
 
 
-def _import(loading: Future[Sdk]) -> None:
+def _import(loading: Future[Sdk], library: Library) -> None:
     try:
         import aiohttp  # noqa: PLC0415 - the imports that this module exists to keep in the background
         import httpx2  # noqa: PLC0415
-        import openai  # noqa: PLC0415
         import tenacity  # noqa: F401, PLC0415
 
+        module = importlib.import_module(library)
         loading.set_result(
             Sdk(
-                openai=openai,
+                library=module,
                 response=httpx2.Response,
                 timeout=httpx2.Timeout,
-                omit=openai.Omit(),
-                network_errors=(openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError),
+                omit=module.Omit(),
+                network_errors=(module.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, OSError),
                 ssl_context=httpx2.create_ssl_context(),
             )
         )
@@ -97,7 +100,7 @@ class LoopClients:
     end of the process, on a loop that never ended, is closed then.
     """
 
-    def __init__(self, make: Callable[[Sdk], AsyncOpenAI]) -> None:
+    def __init__(self, make: Callable[[Sdk], Any]) -> None:
         self._make = make
         self._held: Held = {}
         self._pid = os.getpid()
@@ -105,7 +108,7 @@ class LoopClients:
         # An adapter that is dropped while its loop lives on (one an application makes a request with) closes there.
         finalize(self, _close_dropped, self._held, self._pid).atexit = False
 
-    async def get(self, sdk: Sdk) -> AsyncOpenAI:
+    async def get(self, sdk: Sdk) -> Any:
         """The client of the running loop."""
         loop = asyncio.get_running_loop()
         held = self._held.get(loop)
@@ -135,7 +138,7 @@ class LoopClients:
                     loop.run_until_complete(asyncio.wait_for(self.aclose(), _CLOSING_SECONDS))
 
 
-async def _hold(held: Held, loop: asyncio.AbstractEventLoop, client: AsyncOpenAI) -> AsyncGenerator[None, None]:
+async def _hold(held: Held, loop: asyncio.AbstractEventLoop, client: Any) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
