@@ -28,13 +28,13 @@ NO_ANSWER = "NO_ANSWER"
 """What a model says when the text does not hold the answer."""
 
 _ROLE = """\
-You answer a question about material that is too long to read at once. You work in a Python REPL: you write code, see \
-what it prints, and go on until you can answer. To run code, reply with a fence:
+You answer a question about material that is too long to read at once, in a Python REPL: write code, see what it prints, \
+go on until you can answer. To run code, reply with a fence:
 ```python
 {example}
 ```
-Variables stay from step to step. Print-out is cut to {max_output_chars} characters (`last_output` holds the whole of \
-it); variables are never cut: keep long text in variables, print what you need to see."""
+Variables stay from step to step. Print-out is cut to {max_output_chars} characters (`last_output` holds the whole); \
+variables are never cut: keep long text in variables, print what you need to see."""
 
 _TEXT_EXAMPLE = """\
 for start, end, text, doc, line in ctx.find("warranty", ignore_case=True, max_results=5):
@@ -46,30 +46,30 @@ print(type(context), len(context))"""
 _TEXT_NAMES = {
     "P": "P (also context): the whole text, one str: `P[:500]`, `re.findall(r'\\d{4}', P)`",
     "ctx.find": "ctx.find(pattern, regex=False, ignore_case=False, max_results=100): list of (start, end, text, doc, line)",
-    "ctx.slice": "ctx.slice(start, end): the text between two offsets, as find gives them",
+    "ctx.slice": "ctx.slice(start, end): the text between two offsets of find",
     "ctx.chunk": "ctx.chunk(size, overlap=0): list of pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
-    "ctx.get_document": "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths(): the documents one by one",
-    "peek": "peek(n=2000), tail(n=2000), lenP(): first and last characters, number of characters",
+    "ctx.get_document": "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths(): document by document",
+    "peek": "peek(n=2000), tail(n=2000), lenP(): beginning, end, size of the text",
     "extract_after": "extract_after(marker, max_len=128): what follows a marker: `extract_after('Invoice no:')`",
 }
 
 _SUB_NAMES = {
     "llm_query": "llm_query(prompt): ask a sub-model, returns str: `llm_query('Sum up in one line:\\n' + piece)`",
-    "llm_batch": "llm_batch(prompts): many prompts at once, answers in order: `llm_batch([q + c for c in chunks])`",
-    "ask": "ask(question, text): a question about one piece; ask_chunks(question, chunks): about each, side by side; "
+    "llm_batch": "llm_batch(prompts): many prompts at once, returns the answers in order: `llm_batch([q + c for c in chunks])`",
+    "ask": "ask(question, text): about one piece, returns str; ask_chunks(question, chunks): about each, returns a list; "
     "ask_chunks_first(question, chunks): the first answer found; pick_first_answer(answers)",
 }
 
 _SUB_RULES = """\
-Use code to find, count and compute; use sub-calls where pieces must be read for their meaning. One sub-call takes up to \
-{sub_chars:,} characters: put many items into one call and many calls into one batch, never one call a line. A failed \
-item is the string '[sub-call failed: reason]'; '{no_answer}' means that the piece does not hold the answer."""
+Use code to find, count and compute; sub-calls where pieces must be read for their meaning. A sub-model sees its prompt \
+alone, up to {sub_chars:,} characters: put many items into one call and many calls into one batch, never one call a line. \
+'[sub-call failed: reason]' stands for a call that failed, '{no_answer}' for a piece that does not hold the answer."""
 
 ANSWER_FORM = f"""\
 When print-out has shown you the answer, end with one of
 FINAL: the answer
 FINAL_VAR: name_of_a_variable
-or, in code, FINAL(value, quotes=["passages, word for word, that it rests on"]).
+or, in code, FINAL(value, quotes=["a passage that it rests on, word for word"]).
 Don't write FINAL beside code whose output you have not seen. If the answer is not there: FINAL: {NO_ANSWER}."""
 
 _MODULES = "`re json math collections itertools` need no import. SHOW_VARS() lists your variables."
@@ -102,7 +102,9 @@ def compose_system(
     names += _SUB_NAMES.values() if subcalls else ()
     names += extra_names
     parts = [
-        _ROLE.format(example=_TEXT_EXAMPLE if has_text else example or _DATA_EXAMPLE, max_output_chars=max_output_chars),
+        _ROLE.format(
+            example=_TEXT_EXAMPLE if has_text else example or _DATA_EXAMPLE, max_output_chars=max_output_chars
+        ),
         "Names:\n" + "\n".join(f"- {name}" for name in names) + f"\n{_MODULES}",
     ]
     if subcalls:
@@ -146,7 +148,8 @@ def _describe(context: Context) -> str:
     size = f"{context.len_chars():,} characters"
     kind = f"{documents:,} documents, {size} together" if documents != 1 else f"one text of {size}"
     sources = _sources(context)
-    return f"Material: {kind}{sources}. It begins:\n<sample>\n{_sample(context)}\n</sample>"
+    shown = "It begins" if context.len_chars() > _SAMPLE_CHARS else "All of it"
+    return f"Material: {kind}{sources}. {shown}:\n<sample>\n{_sample(context)}\n</sample>"
 
 
 def _sources(context: Context) -> str:

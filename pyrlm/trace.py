@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from pyrlm.redact import redact
 __all__ = ["Recorder", "Trace"]
 
 _log = logging.getLogger("pyrlm")
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 _MAX_TEXT = 20_000
 """Characters of one text field that a trace keeps: enough to read, bounded whatever a model or a document holds."""
@@ -62,7 +65,9 @@ class Trace:
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the trace as one JSON object: ``{"schema_version": 1, "steps": [...]}``."""
         document = {"schema_version": SCHEMA_VERSION, "steps": [_to_dict(step) for step in self.steps]}
-        return json.dumps(document, ensure_ascii=False, indent=indent)
+        text = json.dumps(document, ensure_ascii=False, indent=indent)
+        # Half a surrogate pair, as broken text holds it, can be written to no file: it stays escaped.
+        return text if text.isascii() else _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
@@ -114,7 +119,8 @@ def _from_dict(raw: object) -> TraceStep:
     known = {item.name for item in fields(TraceStep)}
     values = {name: value for name, value in raw.items() if name in known}
     if isinstance(values.get("usage"), dict):
-        values["usage"] = Usage(**values["usage"])
+        names = {item.name for item in fields(Usage)}
+        values["usage"] = Usage(**{name: value for name, value in values["usage"].items() if name in names})
     return TraceStep(**values)
 
 
