@@ -123,8 +123,8 @@ class Context:
         return cls(texts, separator=separator, documents=tuple(documents), skipped=tuple(skipped))
 
     @classmethod
-    def of(cls, source: Context | str | Sequence[str]) -> Context:
-        """Return `source` if it is a context, else make one of a string or of a list of strings.
+    def of(cls, source: Any) -> Context:
+        """Return `source` if it is a context, else make one of a string, a list of strings, or data (`pyrlm.data`).
 
         Raises:
             ConfigurationError: It is something else; the message names what was given and what to do.
@@ -135,15 +135,15 @@ class Context:
             return cls.from_text(source)
         if isinstance(source, bytes | bytearray | memoryview):
             raise ConfigurationError("the context is bytes; decode it to a string first: data.decode('utf-8')")
-        if isinstance(source, Mapping):
-            raise ConfigurationError(
-                "the context is a mapping; pass its texts as a list, list(context.values()), or json.dumps(context)"
-            )
+        from pyrlm.data import DataContext, is_data  # noqa: PLC0415 - it is made of this class
+
+        if is_data(source):
+            return DataContext(source)
         if isinstance(source, Sequence):
             return cls.from_documents(source)
         raise ConfigurationError(
-            f"the context must be a Context, a string or a list of strings, got {type(source).__name__}; "
-            "for files use Context.from_files(path)"
+            f"the context must be a Context, a string, a list of strings, or data (dict, list, model, frame), got "
+            f"{type(source).__name__}; for files use Context.from_files(path)"
         )
 
     @cached_property

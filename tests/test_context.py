@@ -30,7 +30,6 @@ def test_of_takes_a_context_a_string_or_a_list():
     [
         (b"abc", "decode it to a string"),
         (bytearray(b"abc"), "decode it to a string"),
-        ({"a": "b"}, "list(context.values())"),
         (7, "got int"),
         (Path("notes.md"), "Context.from_files"),
         (["a", b"b"], "document 1 must be a string, got bytes; decode"),

@@ -202,8 +202,9 @@ class Cells:
 
 
 def decoded_variables(variables: Any) -> dict[str, Any]:
-    """Return the variables of the setup; `context` is called `CONTEXT` too."""
+    """Return the variables of the setup; `context` is called `CONTEXT` and `P` too."""
     decoded: dict[str, Any] = decode(variables)
     if "context" in decoded:
         decoded.setdefault("CONTEXT", decoded["context"])
+        decoded.setdefault("P", decoded["context"])
     return decoded
