@@ -789,5 +789,5 @@ def test_a_forked_process_runs_by_itself():
 
 def test_a_context_that_is_no_text_is_refused_by_name():
     with pytest.raises(ValueError, match="context"):
-        run(["FINAL: x"], context={"a": 1})
+        run(["FINAL: x"], context=b"raw")
     assert run(["FINAL: x"], context=Context.from_text(""))[0].output == "x"
