@@ -81,10 +81,8 @@ def one_after_another() -> Row:
                 await sdk.ask([{"role": "system", "content": "s" * 300}, {"role": "user", "content": str(number)}])
             return (time.perf_counter() - started) / count
 
-    pairs = []
     with server(script=[code, "FINAL: done"] * REPEATS) as root, server() as sub:
-        for _ in range(REPEATS):
-            pairs.append((_ours(root.url, sub.url, 10)[0] / count, asyncio.run(tuned(sub.url))))
+        pairs = [(_ours(root.url, sub.url, 10)[0] / count, asyncio.run(tuned(sub.url))) for _ in range(REPEATS)]
     mine, floor = min(a for a, _ in pairs) * 1000, min(b for _, b in pairs) * 1000
     return Row(
         "sub-calls one after another, ms each",
