@@ -65,6 +65,8 @@ async def retrieval_wide(work: Work) -> Answer:
     except RetrieverError as error:
         return _failed("retrieval_wide", error)
     shown = _fitting(work, passages, work.config.retrieval_wide_tokens)
+    if shown and all(any(_holds(old, hit) for old in work.read) for hit in shown):
+        return Answer(route="retrieval_wide", signal="the wider search found no more than was read before")
     _remember(work, f"{words[:200]!r} and the question, the best {len(shown)} passages of {len(hits)}", shown)
     return await ask_passages(work, "retrieval_wide", shown)
 
@@ -112,7 +114,8 @@ def _failed(route: str, error: RetrieverError) -> Answer:
 
 
 def _remember(work: Work, what: str, shown: Sequence[Hit]) -> None:
-    """Keep for the loop what was searched."""
+    """Keep what was read, and for the loop what was searched."""
+    work.read += shown
     ids = list(dict.fromkeys(hit.doc_id[:100] for hit in shown))
     more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
     where = f", of {', '.join(ids[:_SHOWN_IDS])}{more}" if ids else ""
@@ -137,6 +140,10 @@ def _fitting(work: Work, hits: Iterable[Hit], tokens: int) -> list[Hit]:
             chosen[key] = hit
             room -= size
     return list(chosen.values())
+
+
+def _holds(old: Hit, new: Hit) -> bool:
+    return old.doc_id == new.doc_id and (new.text or new.preview) in (old.text or old.preview)
 
 
 def _merged(lists: Iterable[Sequence[Hit]]) -> list[Hit]:

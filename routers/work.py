@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyrlm.calls import Caller, Model
     from pyrlm.context import Context
     from pyrlm.errors import PyRLMError
+    from pyrlm.retrievers.protocol import Hit
     from pyrlm.rlm import RLM
     from pyrlm.routers.config import RouterConfig
     from pyrlm.routers.decision import RouteDecision
@@ -81,6 +82,7 @@ class Work:
         plan: How to answer without a model, where the caller said.
         searches: Searches in the index, where there is one.
         tried: What was searched before, for the loop.
+        read: Passages of the index that a model has read.
         attempts: Routes tried so far.
         notes: What the caller will be told.
     """
@@ -96,6 +98,7 @@ class Work:
     plan: Plan | None = None
     searches: Searches | None = None
     tried: list[str] = field(default_factory=list)
+    read: list[Hit] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

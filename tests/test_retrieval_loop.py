@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import ClassVar
 
 import pytest
 from retrieval_corpus import DOCUMENTS, LONG, HashEmbedder
@@ -224,7 +225,7 @@ def test_the_prompt_names_what_there_is(words, meaning):
 
 def test_the_description_of_a_corpus_is_bounded():
     class Wide(Third):
-        fields = {f"a field\nwith a long name {n} " + "x" * 300: "keyword" for n in range(500)}
+        fields: ClassVar = {f"a field\nwith a long name {n} " + "x" * 300: "keyword" for n in range(500)}
 
         def count(self):
             return 1_234_567
@@ -293,7 +294,6 @@ def test_a_quote_from_a_part_of_a_document_has_its_line(words):
 
 
 def test_an_index_that_fails_while_quotes_are_checked_ends_no_run():
-    retriever = Third()
     script = [python("es_search('x')"), python("FINAL('y', quotes=['not in it at all'])"), "FINAL: y"]
 
     class Breaks(Third):
