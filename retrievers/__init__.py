@@ -1,7 +1,7 @@
 """Retrievers: where passages come from when the text is never loaded as a whole.
 
-`EmbeddedRetriever` keeps a corpus in one folder on this machine; anything with the methods of `Retriever` can stand in
-its place. Names are imported when they are first used.
+`EmbeddedRetriever` keeps a corpus in one folder on this machine, `ElasticsearchRetriever` on a cluster; anything with the
+methods of `Retriever` can stand in their place. Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyrlm.retrievers.chunking import Chunker as Chunker
+    from pyrlm.retrievers.elasticsearch import ElasticsearchRetriever as ElasticsearchRetriever
     from pyrlm.retrievers.embedded import EmbeddedRetriever as EmbeddedRetriever
     from pyrlm.retrievers.embedding_cache import CachedEmbedder as CachedEmbedder
     from pyrlm.retrievers.embeddings import Embedder as Embedder
+    from pyrlm.retrievers.es_layout import FieldNames as FieldNames
     from pyrlm.retrievers.minilm import MiniLMEmbedder as MiniLMEmbedder
     from pyrlm.retrievers.openai_embeddings import OpenAIEmbedder as OpenAIEmbedder
     from pyrlm.retrievers.protocol import Document as Document
@@ -33,8 +35,10 @@ _MODULES = {
     "CachedEmbedder": "embedding_cache",
     "Chunker": "chunking",
     "Document": "protocol",
+    "ElasticsearchRetriever": "elasticsearch",
     "EmbeddedRetriever": "embedded",
     "Embedder": "embeddings",
+    "FieldNames": "es_layout",
     "Hit": "protocol",
     "Hits": "protocol",
     "IndexFailure": "reports",

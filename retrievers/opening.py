@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.chunking import PassageSplitter
     from pyrlm.retrievers.embeddings import Embedder
 
-__all__ = ["advice", "check_embedder", "chunker_for", "create"]
+__all__ = ["advice", "check_embedder", "chunker_for", "create", "default_chunker"]
 
 BIG_TEXT: Final = 5_000_000
 BIG_VECTORS: Final = 1_000_000
@@ -71,7 +71,7 @@ def _made(folder: Path, embedder: Embedder | None, chunker: PassageSplitter | No
     if strange := [name for name in found if name not in {ENGINE_FOLDER, VECTORS_FOLDER} and ".part" not in name]:
         raise RetrieverError(f"{folder} is no index and holds other files ({strange[0]}, …); name a new folder")
     manifest = Manifest(
-        chunker=(chunker or _default_chunker(embedder)).name,
+        chunker=(chunker or default_chunker(embedder)).name,
         embedder=embedder.name if embedder is not None else None,
         dimensions=embedder.dimensions if embedder is not None else 0,
         fields={"doc_id": "keyword"},
@@ -82,7 +82,8 @@ def _made(folder: Path, embedder: Embedder | None, chunker: PassageSplitter | No
     return manifest
 
 
-def _default_chunker(embedder: Embedder | None) -> Chunker:
+def default_chunker(embedder: Embedder | None) -> Chunker:
+    """How documents of a new index are cut: so that passages fit into the embedder's window."""
     window = getattr(embedder, "max_tokens", None)
     size = min(Chunker().size, int(window * SAFE_SHARE)) if isinstance(window, int) else Chunker().size
     return Chunker(size=max(16, size), overlap=size * 15 // 100)

@@ -1,0 +1,204 @@
+"""Indices on a cluster: reading what one holds, making one, and putting a rebuilt one in its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.es_layout import discover
+from pyrlm.retrievers.es_own import definition, field_of, next_name, own_layout, property_of
+
+if TYPE_CHECKING:
+    from pyrlm.retrievers.es_connection import Connection
+    from pyrlm.retrievers.es_layout import FieldNames, Layout
+    from pyrlm.retrievers.filters import FieldType
+    from pyrlm.retrievers.manifest import Manifest
+
+__all__ = ["Indices"]
+
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""A mapping that was read longer ago is read again before a filter is refused."""
+
+_NOT_FOUND: Final = "there is no index"
+
+
+class Indices:
+    """One index of a cluster, reached by its name or by an alias.
+
+    Args:
+        connection: The way to the cluster.
+        name: Name of the index, an alias, or a pattern.
+        names: Names of its fields, for an index that was made elsewhere.
+    """
+
+    def __init__(self, connection: Connection, name: str, names: FieldNames) -> None:
+        self.connection = connection
+        self.name = name
+        self._names = names
+        self._layout: Layout | None = None
+        self._read_at = 0.0
+        self._server: tuple[int, int] | None = None
+
+    async def layout(self, *, again: bool = False) -> Layout:
+        """What the index holds.
+
+        Args:
+            again: Read the mapping, also if that was done before.
+
+        Raises:
+            RetrieverError: There is no such index, or it can't be read.
+        """
+        if self._layout is None or again:
+            self._layout = await self._read()
+            self._read_at = time.monotonic()
+        return self._layout
+
+    def is_stale(self) -> bool:
+        """Whether the mapping may have changed since it was read."""
+        return time.monotonic() - self._read_at > LOOK_AGAIN_SECONDS
+
+    def forget(self) -> None:
+        """Read the mapping again when it is next needed."""
+        self._layout = None
+
+    async def layout_or_none(self) -> Layout | None:
+        """What the index holds, read anew; None where there is none."""
+        try:
+            return await self.layout(again=True)
+        except RetrieverError as error:
+            if _NOT_FOUND in str(error):
+                return None
+            raise
+
+    async def _read(self) -> Layout:
+        mappings = await self._mappings()
+        if len(mappings) == 1:
+            own = own_layout(self.name, next(iter(mappings.values())))
+            if own is not None:
+                return own
+        merged: dict[str, Any] = {}
+        for mapping in mappings.values():
+            _merge(merged, mapping)
+        return discover(self.name, merged, self._names)
+
+    async def _mappings(self) -> dict[str, Any]:
+        body = await self.connection.call(
+            "reading the mapping", lambda client: client.indices.get_mapping(index=self.name), index=self.name
+        )
+        if not body:  # a pattern that nothing fits
+            raise RetrieverError(f"{_NOT_FOUND} {self.name!r}")
+        return {name: found.get("mappings") or {} for name, found in body.items()}
+
+    async def server(self) -> tuple[int, int]:
+        """Version of the cluster: its oldest node's; ``(0, 0)`` where it doesn't tell."""
+        if self._server is None:
+            try:
+                body = await self.connection.call(
+                    "asking for the version", lambda client: client.nodes.info(filter_path="nodes.*.version")
+                )
+                found = [_version(node["version"]) for node in body.get("nodes", {}).values()]
+            except RetrieverError as error:
+                if error.retryable:
+                    raise
+                found = []
+            self._server = min(found, default=(0, 0))
+        return self._server
+
+    async def create(self, manifest: Manifest, *, analyzer: str, shards: int) -> None:
+        """Make the index, behind an alias of the name; no harm where somebody else was faster."""
+        body = definition(manifest, analyzer, shards, await self.server())
+        body["aliases"] = {self.name: {}}
+        await self._create(next_name(self.name, None), body)
+        self.forget()
+
+    async def create_next(self, manifest: Manifest, *, analyzer: str, shards: int) -> str:
+        """Make an index that is to take the place of the present one; returns its name.
+
+        Raises:
+            RetrieverError: The name belongs to an index itself, so that no other can take its place.
+        """
+        current = await self.current()
+        if current == self.name:
+            raise RetrieverError(
+                f"{self.name!r} is an index, not an alias: only an alias can be moved to a rebuilt index"
+            )
+        name = next_name(self.name, current)
+        await self.drop(name)  # of a rebuild that broke off
+        await self._create(name, definition(manifest, analyzer, shards, await self.server()))
+        return name
+
+    async def _create(self, name: str, body: Mapping[str, Any]) -> None:
+        def request(client: Any) -> Any:
+            return client.indices.create(index=name, **body)
+
+        try:
+            await self.connection.call("making the index", request, index=name)
+        except RetrieverError as error:
+            if "resource_already_exists_exception" not in str(error):
+                raise
+
+    async def current(self) -> str | None:
+        """Name of the index behind the alias; None where there is none."""
+        try:
+            mappings = await self._mappings()
+        except RetrieverError as error:
+            if _NOT_FOUND in str(error):
+                return None
+            raise
+        return max(mappings)
+
+    async def swap(self, name: str) -> None:
+        """Let the alias point to `name`, in one step, and delete the index that it pointed to."""
+        old = await self.current()
+        actions: list[dict[str, Any]] = [{"add": {"index": name, "alias": self.name}}]
+        if old is not None:
+            actions.append({"remove_index": {"index": old}})
+        await self.connection.call(
+            "putting the rebuilt index in place", lambda client: client.indices.update_aliases(actions=actions)
+        )
+        self.forget()
+
+    async def drop(self, name: str) -> None:
+        """Delete an index, if it is there."""
+        await self.connection.call(
+            "deleting", lambda client: client.indices.delete(index=name, ignore_unavailable=True), index=name
+        )
+
+    async def add_fields(self, target: str, fields: Mapping[str, FieldType]) -> None:
+        """Tell an index which metadata fields documents are about to bring.
+
+        Raises:
+            RetrieverError: It can't have them: of another type, too many, or a name that is no name there.
+        """
+        properties = {f"meta.{name}": property_of(kind) for name, kind in fields.items()}
+        await self.connection.call(
+            "adding metadata fields",
+            lambda client: client.indices.put_mapping(index=target, properties=properties),
+            index=target,
+        )
+        if self._layout is not None:
+            self._layout = self._layout.with_fields({name: field_of(name, kind) for name, kind in fields.items()})
+
+    async def refresh(self, target: str) -> None:
+        """Let searches see what was written."""
+        await self.connection.call("refreshing", lambda client: client.indices.refresh(index=target), index=target)
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor, *_ = f"{text}.0".split(".")
+    return int(major), int(minor)
+
+
+def _merge(merged: dict[str, Any], mapping: Mapping[str, Any]) -> None:
+    """Lay mappings over one another; what is of two types in two indices is of none that a filter could ask for."""
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            inner = merged.setdefault(key, {})
+            if isinstance(inner, dict):
+                _merge(inner, value)
+        elif key == "type" and merged.setdefault(key, value) != value:
+            merged[key] = "of different types"
+        else:
+            merged.setdefault(key, value)

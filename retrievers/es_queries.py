@@ -1,0 +1,113 @@
+"""Searches as bodies for Elasticsearch. Text from a model is never parsed: it stands in `match` queries only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pyrlm.retrievers.queries import query_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pyrlm.retrievers.es_layout import Layout
+
+__all__ = ["MARKS", "bounded", "listing_body", "text_body", "vector_body"]
+
+MAX_WORDS: Final = 400
+"""Of a query, in each field: a server takes 1,024 clauses at least, and more where it has more memory."""
+
+MAX_CANDIDATES: Final = 10_000
+MARKS: Final = ("\ue0f0", "\ue0f1")
+"""Put around matching words in highlights: characters for private use, which documents hardly hold."""
+
+_ANALYZED_CHARS: Final = 999_999
+
+
+def bounded(query: str) -> str:
+    """The query, or of a very long one its first different words."""
+    words = query_terms(query)
+    return query if sum(words.values()) <= MAX_WORDS else " ".join(list(words)[:MAX_WORDS])
+
+
+def text_body(layout: Layout, query: str, node: Mapping[str, Any] | None, size: int, chars: int) -> dict[str, Any]:
+    """A search by BM25 of the better of title, which counts twice, and text."""
+    text = _text_query(layout, query, chars)
+    found = text if node is None else {"bool": {"must": [text], "filter": [node]}}
+    return _common(layout, query, size, chars) | {"query": found}
+
+
+def vector_body(
+    layout: Layout, query: str, node: Mapping[str, Any] | None, size: int, chars: int, *, vector: NDArray[np.float32]
+) -> dict[str, Any]:
+    """A search for the nearest vectors, with the filter inside: outside it would cut the nearest ones down afterwards."""
+    size = min(size, MAX_CANDIDATES)
+    knn: dict[str, Any] = {
+        "field": layout.vector,
+        "query_vector": vector.tolist(),
+        "k": size,
+        "num_candidates": min(max(100, 10 * size), MAX_CANDIDATES),
+    }
+    if node is not None:
+        knn["filter"] = node
+    if layout.nested:
+        knn["inner_hits"] = _inner_hits(layout, query, chars)
+    return _common(layout, query, size, chars) | {"knn": knn}
+
+
+def listing_body(layout: Layout, node: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Documents that a filter matches; of an index with passages the first one of each."""
+    filters = [node, {"term": {layout.order: 0}}] if layout.own is not None and layout.order else [node]
+    return _common(layout, "", size, 0) | {"query": {"constant_score": {"filter": {"bool": {"filter": filters}}}}}
+
+
+def _common(layout: Layout, query: str, size: int, chars: int) -> dict[str, Any]:
+    body: dict[str, Any] = {"size": size, "track_total_hits": False}
+    if layout.own is None:
+        body["_source"] = {"excludes": list(layout.hidden)}
+    if layout.stems and not layout.nested:
+        body["highlight"] = _highlight(layout, query, chars)
+    return body
+
+
+def _text_query(layout: Layout, query: str, chars: int) -> dict[str, Any]:
+    match = _match(query, list(layout.text))
+    if not layout.nested:
+        return match
+    inside: dict[str, Any] = {"path": layout.nested, "query": match, "score_mode": "max"}
+    nested = {"nested": {**inside, "inner_hits": _inner_hits(layout, query, chars)}}
+    if layout.title is None or layout.title.startswith(f"{layout.nested}."):
+        return nested
+    return {"bool": {"should": [_match(query, [f"{layout.title}^2"]), nested], "minimum_should_match": 1}}
+
+
+def _match(query: str, fields: list[str]) -> dict[str, Any]:
+    return {"multi_match": {"query": query, "fields": fields, "type": "best_fields"}}
+
+
+def _inner_hits(layout: Layout, query: str, chars: int) -> dict[str, Any]:
+    return {
+        "size": 1,
+        "_source": False,
+        "highlight": _highlight(layout, query, chars),
+    }
+
+
+def _highlight(layout: Layout, query: str, chars: int) -> dict[str, Any]:
+    highlight: dict[str, Any] = {
+        "type": "unified",
+        "fields": {layout.body: {}},
+        "fragment_size": chars,
+        "number_of_fragments": 1,
+        "no_match_size": chars,
+        "boundary_scanner": "word",
+        "max_analyzed_offset": _ANALYZED_CHARS,
+        "require_field_match": False,
+        "pre_tags": [MARKS[0]],
+        "post_tags": [MARKS[1]],
+    }
+    if query:
+        highlight["highlight_query"] = _match(query, [layout.body])
+    return highlight
