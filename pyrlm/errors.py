@@ -26,7 +26,8 @@
     │   ├── ReplUnavailableError             it can't be started on this machine, or not with this isolation
     │   ├── ReplCrashedError                 the worker died, lied or was killed
     │   └── WireError (TypeError)            a value can't cross the boundary; says which and why
-    └── RetrieverError                       a search, a read or an indexing step failed; says why
+    ├── RetrieverError                       a search, a read or an indexing step failed; says why
+    └── MCPError                             an MCP server failed, or one that is required did not start
 
 Messages never hold an API key: text from a provider goes through `pyrlm.redact.redact` first.
 """
@@ -44,6 +45,7 @@ __all__ = [
     "ConfigurationError",
     "ContextLengthError",
     "InvalidRepliesExceeded",
+    "MCPError",
     "MaxCostExceeded",
     "MaxRecursionExceeded",
     "MaxSecondsExceeded",
@@ -240,3 +242,7 @@ class RetrieverError(PyRLMError):
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class MCPError(PyRLMError):
+    """An MCP server failed or refused a call, or one that is required did not start; the message names the server."""

@@ -26,6 +26,7 @@ StepKind = Literal[
     "direct_call",
     "search",
     "tool_call",
+    "mcp_server",
     "cache_hit",
     "retry",
     "route",

@@ -1,31 +1,37 @@
-"""What the application gives to one run's code: its tools."""
+"""What the application gives to one run's code: its tools and its MCP servers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyrlm.mcp import Servers
 from pyrlm.tool_calls import ToolCalls
 from pyrlm.tools import Toolbox
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.rlm import RLM
     from pyrlm.trace import Recorder
 
 __all__ = ["HostTools"]
 
+T = TypeVar("T")
+
 
 class HostTools:
-    """The tools of one run.
+    """The tools and MCP servers of one run.
 
     Args:
         rlm: Options of the run.
-        recorder: Gets every call.
+        recorder: Gets every call, and what becomes of each server.
     """
 
     def __init__(self, rlm: RLM, recorder: Recorder) -> None:
         self._calls = ToolCalls(recorder, rlm.max_concurrent_subcalls)
-        self._toolbox = Toolbox(rlm.tools, self._calls, {})
+        self._servers = Servers(rlm.mcp_servers, self._calls)
+        self._toolbox = Toolbox(rlm.tools, self._calls, self._servers.functions())
 
     def functions(self) -> dict[str, HostFunction]:
         """Return the host functions by the names that code uses."""
@@ -33,8 +39,32 @@ class HostTools:
 
     def lines(self) -> list[str]:
         """Return the lines of the prompt."""
-        return self._toolbox.lines()
+        return [*self._toolbox.lines(), *self._servers.lines()]
+
+    def begin(self) -> None:
+        """Start the servers."""
+        self._servers.begin()
 
     def begin_step(self, parent: int | None) -> None:
         """Begin a step of the run; its calls belong to the step `parent` of the trace."""
         self._calls.parent = parent
+
+    async def beside(self, asking: Coroutine[Any, Any, T]) -> T:
+        """Wait for a model's reply and for the servers that are needed.
+
+        Raises:
+            MCPError: A server that is needed can't be reached.
+        """
+        return await self._servers.beside(asking)
+
+    def news(self) -> str:
+        """Return, once, what the model is to know of servers that have started or failed."""
+        return self._servers.news()
+
+    def stop(self) -> None:
+        """Begin to end the servers."""
+        self._servers.stop()
+
+    async def ended(self) -> None:
+        """Wait until the servers have ended."""
+        await self._servers.ended()

@@ -25,6 +25,7 @@ from pyrlm.errors import (
 )
 from pyrlm.evidence import check_retriever, described
 from pyrlm.last_call import best_answer
+from pyrlm.mcp_config import check_servers
 from pyrlm.outcome import Outcome, build_result
 from pyrlm.policy import Policy
 from pyrlm.session import Session
@@ -63,6 +64,7 @@ class RLM:
         system_prompt: Takes the place of the built-in system message.
         instruction: The application's own rules, told apart from question and text.
         tools: Functions that code may call, or `Tool` objects; they run here, see `pyrlm.tools`.
+        mcp_servers: MCP servers by name, or the path of the JSON file of other clients, see `pyrlm.mcp_config.Server`.
         max_output_chars: Characters of print-out shown to the model each step.
         repl_backend: ``"exec"`` (alias ``"python"``), ``"monty"``, or a callable that returns a `Repl`.
         repl_timeout: Seconds of the code's own wall time a step; waiting for sub-calls does not count.
@@ -98,6 +100,7 @@ class RLM:
     system_prompt: str | None = None
     instruction: str = ""
     tools: Sequence[Any] = ()
+    mcp_servers: Mapping[str, Any] | str | Path | None = None
     max_output_chars: int = 8_000
     repl_backend: str | ReplFactory = "exec"
     repl_timeout: float = 10.0
@@ -122,6 +125,7 @@ class RLM:
                 check_adapter(adapter)
         check_retriever(self.retriever)
         check_tools(self.tools)
+        check_servers(self.mcp_servers)
         for name in ("max_tokens", "subcall_max_tokens", "max_output_chars", "repl_timeout", "max_concurrent_subcalls"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")

@@ -118,10 +118,15 @@ class Session:
 
     async def __aenter__(self) -> Self:
         self.repl.begin()
+        self.tools.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.repl.end()
+        self.tools.stop()
+        try:
+            await self.repl.end()
+        finally:
+            await self.tools.ended()
 
     def _setup(self) -> Setup:
         functions = dict(self.subcalls.functions())
@@ -140,7 +145,7 @@ class Session:
 
     async def ask(self) -> Reply:
         """Ask the root model for its next step, beside the start of the REPL."""
-        reply = await self.repl.beside_start(asyncio.ensure_future(self.root.ask()))
+        reply = await self.repl.beside_start(asyncio.ensure_future(self.tools.beside(self.root.ask())))
         self.asked = reply.step.step_id
         return reply
 
@@ -188,9 +193,9 @@ class Session:
         self.stage_steps += 1
 
     def with_budget(self, message: str) -> str:
-        """Add what is left of the limits, told from half on, to what the model is told."""
-        line = prompts.budget_line(self.budget.left())
-        return f"{message}\n\n{line}" if line else message
+        """Add what is left of the limits, told from half on, and news of servers, to what the model is told."""
+        lines = (message, self.tools.news(), prompts.budget_line(self.budget.left()))
+        return "\n\n".join(line for line in lines if line)
 
     def loop_seconds(self) -> float | None:
         """Seconds that the loop may take; what is kept for the last call is taken off."""
