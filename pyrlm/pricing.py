@@ -64,7 +64,7 @@ class Price:
         output_usd_per_mtok: Completion tokens, reasoning included.
         cached_input_usd_per_mtok: Prompt tokens read from the provider's prompt cache; None: as other prompt tokens.
         cache_write_usd_per_mtok: Prompt tokens that the provider writes to its cache, where it charges more for them.
-            Providers don't say in advance which these are, so `upper_cost` takes all for written.
+            Providers don't say in advance which these are, so `upper_cost` takes all for written; None: as others.
         tiers: Higher prices of long prompts, in rising order of `above_tokens`.
         source: Where the price is from: ``"caller"``, or the table and its entry.
         date: Date of the table (ISO 8601); empty where the caller gave the price.
@@ -92,11 +92,13 @@ class Price:
     def cost(self, usage: Usage) -> float:
         """Return the cost of `usage` in US dollars; its tokens are taken as one call's."""
         tier = self._tier(usage.input_tokens)
-        cached_price = tier.cached_input_usd_per_mtok
+        cached_price, written_price = tier.cached_input_usd_per_mtok, tier.cache_write_usd_per_mtok
         cached = min(usage.cached_input_tokens, usage.input_tokens)
+        written = min(usage.written_input_tokens, usage.input_tokens - cached)
         return (
-            (usage.input_tokens - cached) * tier.input_usd_per_mtok
+            (usage.input_tokens - cached - written) * tier.input_usd_per_mtok
             + cached * (tier.input_usd_per_mtok if cached_price is None else cached_price)
+            + written * (tier.input_usd_per_mtok if written_price is None else written_price)
             + usage.output_tokens * tier.output_usd_per_mtok
         ) / _MTOK
 

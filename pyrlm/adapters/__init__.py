@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyrlm.adapters.anthropic import AnthropicAdapter
     from pyrlm.adapters.azure import AzureOpenAIAdapter
     from pyrlm.adapters.base import AsyncModelAdapter, Message, ModelAdapter, ModelResponse, Retry, Usage
     from pyrlm.adapters.calling import acomplete
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
     from pyrlm.adapters.generic import GenericChatAdapter
     from pyrlm.adapters.openai_compat import OpenAICompatAdapter
     from pyrlm.adapters.presets import PRESETS, Preset, get_adapter
+    from pyrlm.adapters.rate_limit import RateLimit
 
 _HOMES = {
     "PRESETS": "presets",
+    "AnthropicAdapter": "anthropic",
     "AsyncModelAdapter": "base",
     "AzureOpenAIAdapter": "azure",
     "ExtractiveAdapter": "extractive",
@@ -28,6 +31,7 @@ _HOMES = {
     "ModelResponse": "base",
     "OpenAICompatAdapter": "openai_compat",
     "Preset": "presets",
+    "RateLimit": "rate_limit",
     "Retry": "base",
     "Usage": "base",
     "acomplete": "calling",
@@ -36,6 +40,7 @@ _HOMES = {
 
 __all__ = [
     "PRESETS",
+    "AnthropicAdapter",
     "AsyncModelAdapter",
     "AzureOpenAIAdapter",
     "ExtractiveAdapter",
@@ -47,6 +52,7 @@ __all__ = [
     "ModelResponse",
     "OpenAICompatAdapter",
     "Preset",
+    "RateLimit",
     "Retry",
     "Usage",
     "acomplete",

@@ -32,12 +32,15 @@ class Usage:
         input_tokens: Tokens of the prompt, cached ones included.
         output_tokens: Tokens of the reply, reasoning included.
         cached_input_tokens: Part of `input_tokens` that the provider read from its prompt cache.
+        written_input_tokens: Part of `input_tokens` that the provider wrote to its prompt cache at a price of its own;
+            0 where it doesn't tell.
         estimated: True where the provider sent no usage and the tokens were counted or estimated here.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
+    written_input_tokens: int = 0
     estimated: bool = False
 
     @property
@@ -50,6 +53,7 @@ class Usage:
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            written_input_tokens=self.written_input_tokens + other.written_input_tokens,
             estimated=self.estimated or other.estimated,
         )
 
@@ -79,6 +83,7 @@ class Usage:
             input_tokens=(prompt or 0) + sum(beside),
             output_tokens=output or 0,
             cached_input_tokens=(inside or 0) + beside[0],
+            written_input_tokens=beside[1],
         )
 
 

@@ -49,9 +49,9 @@ PRESETS: dict[str, Preset] = {
         base_url="http://localhost:8000/v1", key_variables=("VLLM_API_KEY",), url_variables=("VLLM_BASE_URL",)
     ),
 }
-"""Providers of the OpenAI chat protocol by name. ``azure:`` and ``extractive:`` have adapters of their own."""
+"""Providers of the OpenAI chat protocol by name. ``anthropic:``, ``azure:`` and ``extractive:`` have adapters of their own."""
 
-_OWN = ("azure", "extractive")
+_OWN = ("anthropic", "azure", "extractive")
 
 
 def get_adapter(spec: str, **options: Any) -> Any:
@@ -61,7 +61,7 @@ def get_adapter(spec: str, **options: Any) -> Any:
     ``gpt-4.1`` works, and with LLM_BASE_URL also ``llama3.2:3b``.
 
     Args:
-        spec: Such as ``"openai:gpt-4.1"``, ``"ollama:llama3.2:3b"``, ``"azure:my-deployment"`` or ``"extractive:"``.
+        spec: Such as ``"openai:gpt-4.1"``, ``"anthropic:claude-sonnet-4-5"``, ``"ollama:llama3.2:3b"``, ``"azure:my-deployment"`` or ``"extractive:"``.
         options: Passed to the adapter: `api_key`, `base_url`, `timeout`, `context_window`, …
 
     Raises:
@@ -83,8 +83,12 @@ def get_adapter(spec: str, **options: Any) -> Any:
         )
     if not model:
         raise ConfigurationError(f'model={spec!r}: the name of the model is missing; write "{known}:NAME".')
+    if known == "anthropic":
+        from pyrlm.adapters.anthropic import AnthropicAdapter  # noqa: PLC0415 - only the adapter that is asked for is loaded
+
+        return AnthropicAdapter(model, **options)
     if known == "azure":
-        from pyrlm.adapters.azure import AzureOpenAIAdapter  # noqa: PLC0415 - only the adapter that is asked for is loaded
+        from pyrlm.adapters.azure import AzureOpenAIAdapter  # noqa: PLC0415
 
         return AzureOpenAIAdapter(model, **options)
     return _compatible(known, model, options)
