@@ -33,8 +33,8 @@ go on until you can answer. To run code, reply with a fence:
 ```python
 {example}
 ```
-Variables stay from step to step. Print-out is cut to {max_output_chars} characters (`last_output` holds the whole); \
-variables are never cut: keep long text in variables, print what you need to see."""
+Print-out is cut to {max_output_chars} characters (`last_output` holds the whole). Variables stay from step to step and \
+are never cut: keep long text in them, print what you need to see."""
 
 _TEXT_EXAMPLE = """\
 for start, end, text, doc, line in ctx.find("warranty", ignore_case=True, max_results=5):

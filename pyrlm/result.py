@@ -34,7 +34,7 @@ class RunResult:
         usage: Tokens of all calls.
         cost_usd: US dollars; None where the price of a model that was used is not known.
         steps: Root calls made.
-        subcalls: Sub-calls made and paid for; cache hits are none.
+        subcalls: Sub-calls made, those included that were cancelled in flight; cache hits and failed calls are none.
         elapsed: Wall time in seconds.
         citations: Passages that the answer rests on, found verbatim in the text.
         quotes_missing: Quotes that were given and are not in the text.
