@@ -21,6 +21,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy --strict -p pyrlm
+	$(BIN)/mypy --strict tests/typed_public.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
