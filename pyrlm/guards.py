@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.prompts_data import misfit
 from pyrlm.replies import is_abstention
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pyrlm.citations import Citation
     from pyrlm.stages import Stage
 
-__all__ = ["Candidate", "Facts", "Stall", "is_grounded", "objection", "words_in"]
+__all__ = ["Candidate", "Facts", "Stall", "better", "is_grounded", "objection", "words_in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,9 @@ class Candidate:
         missing: Those of them that are not in the text.
         citations: Where the others stand.
         literal: Written out by the model, not computed by code.
+        typed: Whether it fits the run's schema: `value` is the typed object, `text` its JSON.
+        misfit: Why it does not fit the schema; empty where it does, and without a schema.
+        said: Its words without the schema's own; empty without a schema.
         beside: Print-out of the code of the same reply; None where there was none.
     """
 
@@ -37,12 +41,26 @@ class Candidate:
     missing: tuple[str, ...] = ()
     citations: tuple[Citation, ...] = ()
     literal: bool = True
+    typed: bool = False
+    misfit: str = ""
+    said: str = ""
     beside: str | None = None
 
     @property
     def abstains(self) -> bool:
         """Whether it says that there is no answer."""
-        return is_abstention(self.text)
+        return not self.typed and is_abstention(self.text)
+
+    def stands_in(self, seen: str) -> bool:
+        """Whether its words stand in a print-out."""
+        return words_in(self.said or self.text, seen)
+
+
+def better(candidate: Candidate | None, best: Candidate | None) -> Candidate | None:
+    """Return the later of two answers, but for one that is empty or that alone does not fit the schema."""
+    if candidate is None or not candidate.text.strip():
+        return best
+    return best if candidate.misfit and best is not None and not best.misfit else candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +90,10 @@ def objection(candidate: Candidate, facts: Facts) -> tuple[str, str] | None:
     """Return why the answer is turned back, as ``(name, message to the model)``; None where it stands."""
     if not candidate.text.strip():
         return "empty", "The final answer is empty. Give the answer, or FINAL: NO_ANSWER."
+    return _too_early(candidate, facts) or _not_borne_out(candidate, facts)
+
+
+def _too_early(candidate: Candidate, facts: Facts) -> tuple[str, str] | None:
     if facts.require_repl and not facts.executions:
         return "no code run", "No code has run yet. Look at the material with code first, then give FINAL."
     needs_subcall = facts.require_subcall or facts.stage.require_subcalls
@@ -80,7 +102,13 @@ def objection(candidate: Candidate, facts: Facts) -> tuple[str, str] | None:
             "No sub-call was made yet. Cut the text into pieces, ask about them with llm_batch or ask_chunks, combine the "
             "answers, then give FINAL."
         )
-    if candidate.literal and candidate.beside is not None and not words_in(candidate.text, candidate.beside):
+    if candidate.misfit and not facts.stage.hands_over:
+        return "schema", misfit(candidate.misfit)
+    return None
+
+
+def _not_borne_out(candidate: Candidate, facts: Facts) -> tuple[str, str] | None:
+    if candidate.literal and candidate.beside is not None and not candidate.stands_in(candidate.beside):
         return "unseen output", (
             "The code ran; its output is above. You gave FINAL in the same reply, before you saw it. Confirm or correct "
             "the answer: FINAL: …"
@@ -123,7 +151,7 @@ def is_grounded(candidate: Candidate, printed: Sequence[str]) -> bool:
         return False
     if candidate.quotes and not candidate.missing:
         return True
-    return not candidate.literal or any(words_in(candidate.text, output) for output in printed)
+    return not candidate.literal or any(candidate.stands_in(output) for output in printed)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,8 @@ from pyrlm import prompts
 from pyrlm.adapters.base import Message
 from pyrlm.calls import Call, Reply
 from pyrlm.errors import ContextLengthError, InvalidRepliesExceeded, ModelError, PolicyError, ReplError
+from pyrlm.guards import better
+from pyrlm.prompts_data import schema_note
 from pyrlm.replies import FinalAnswer, parse_direct, parse_reply
 from pyrlm.root import LAST_CALL_TOKENS
 from pyrlm.turns import candidate_from
@@ -37,7 +39,7 @@ async def best_answer(session: Session, error: PolicyError | ContextLengthError)
     try:
         async with asyncio.timeout(session.budget.seconds_left(last=True)):
             reply = await _ask(session, limit)
-            return await _read(session, reply) or session.best
+            return better(await _read(session, reply), session.best)
     except (PolicyError, ModelError, ReplError, TimeoutError) as failure:
         session.recorder.record(
             "guard", reason="the last call gave no answer", error=f"{type(failure).__name__}: {failure}"
@@ -83,7 +85,8 @@ def _short(session: Session, printed: list[str], question: str) -> list[Message]
     # A token is never shorter than a byte: where every byte might be a token, this fits into half of what is left.
     while len(material.encode("utf-8", "replace")) > room:
         material = material[len(material) // 4 + 1 :]
-    asked = f"Question: {session.query[:1000]}\n\nWhat code has printed so far:\n{material}\n\n{question}"
+    form = f"\n\n{schema_note(session.schema.shown())}" if session.schema is not None else ""
+    asked = f"Question: {session.query[:1000]}{form}\n\nWhat code has printed so far:\n{material}\n\n{question}"
     return [Message(role="user", content=asked)]
 
 

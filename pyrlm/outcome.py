@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import PolicyError, PyRLMError
 from pyrlm.guards import Candidate, is_grounded
 from pyrlm.result import RunResult, Status
+from pyrlm.values import value_facts
 
 if TYPE_CHECKING:
     from pyrlm.session import Session
@@ -35,12 +36,19 @@ class Outcome:
         return self.error.limit if isinstance(self.error, PolicyError) else None
 
 
+def _value(session: Session, answer: Candidate | None) -> Any:
+    """Return the answer as an object: with a schema, the typed one or none."""
+    if answer is None or (session.schema is not None and not answer.typed):
+        return None
+    return answer.value
+
+
 def build_result(session: Session, outcome: Outcome) -> RunResult:
     """Put the result together and record the end of the run."""
     answer = outcome.answer
     result = RunResult(
         output=answer.text if answer is not None else "",
-        value=answer.value if answer is not None else None,
+        value=_value(session, answer),
         trace=session.recorder.trace,
         status=outcome.status,
         usage=session.budget.usage,
@@ -64,6 +72,6 @@ def build_result(session: Session, outcome: Outcome) -> RunResult:
         usage=result.usage,
         cost_usd=result.cost_usd,
         elapsed=result.elapsed,
-        data={"budget": session.budget.summary()},
+        data={"budget": session.budget.summary(), **value_facts(result.value)},
     )
     return result

@@ -13,7 +13,6 @@ from pyrlm import portal
 from pyrlm.adapters.calling import check_adapter
 from pyrlm.budget import Budget
 from pyrlm.calls import Caller
-from pyrlm.context import Context
 from pyrlm.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -24,6 +23,7 @@ from pyrlm.errors import (
     ReplCrashedError,
 )
 from pyrlm.evidence import check_retriever, described
+from pyrlm.inputs import Inputs, take_in
 from pyrlm.last_call import best_answer
 from pyrlm.mcp_config import check_servers
 from pyrlm.outcome import Outcome, build_result
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pyrlm.repl.protocol import Isolation, ReplFactory
     from pyrlm.result import RunResult
     from pyrlm.stages import Stage
+
+    Query = str | Mapping[str, Any] | list[Any]
 
 __all__ = ["RLM"]
 
@@ -83,6 +85,8 @@ class RLM:
         event_listener: Called with every `TraceStep` as it happens.
         trace_path: JSON Lines file that gets every event as it happens.
         retriever: A corpus that code searches by `es_search` and its kin, beside a text or without one.
+        output_schema: What every answer has to be: a pydantic model, a type that TypeAdapter takes, or a JSON Schema dict.
+            The result's `value` is then the typed object, its `output` JSON.
 
     Raises:
         ConfigurationError: An option can't be used.
@@ -118,6 +122,7 @@ class RLM:
     event_listener: EventListener | None = None
     trace_path: str | Path | None = None
     retriever: Any = None
+    output_schema: Any = None
 
     def __post_init__(self) -> None:
         for adapter in (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values()):
@@ -132,12 +137,14 @@ class RLM:
         if self.on_limit not in {"raise", "return"}:
             raise ConfigurationError(f"RLM(on_limit={self.on_limit!r}): expected 'raise' or 'return'.")
 
-    def run(self, query: str, context: Context | str | Sequence[str] | None = None) -> RunResult:
+    def run(self, query: Query, context: Any = None, *, output_schema: Any = None) -> RunResult:
         """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
 
         Args:
-            query: The question.
-            context: A `Context`, a string, or a list of strings (documents).
+            query: The question; a dict or list is shown as JSON, and code has it as `query`.
+            context: A `Context`, a string, a list of strings (documents), or data: a dict, a list of records, a model, a
+                dataclass, a pandas or polars frame. Data is in the REPL as data, and the model is shown its outline.
+            output_schema: In the place of the option of this name.
 
         Returns:
             The result; ``output, trace = rlm.run(…)`` unpacks it.
@@ -147,13 +154,14 @@ class RLM:
             ModelError: The root model can't be reached or refuses; carries what the run had.
             NestedRunError: Called on pyrlm's own loop; use `arun` there.
         """
-        return portal.run(self.arun(query, context))
+        return portal.run(self.arun(query, context, output_schema=output_schema))
 
     async def arun(
         self,
-        query: str,
-        context: Context | str | Sequence[str] | None = None,
+        query: Query,
+        context: Any = None,
         *,
+        output_schema: Any = None,
         stages: Sequence[Stage] = (),
         caller: Caller | None = None,
         notes: Sequence[str] = (),
@@ -162,34 +170,31 @@ class RLM:
 
         Args:
             query: The question.
-            context: A `Context`, a string, or a list of strings (documents).
+            context: Text or data.
+            output_schema: In the place of the option of this name.
             stages: Stages of the run; one without conditions by default.
             caller: Budget, trace and cache of a larger run that this one is part of.
             notes: Told to the model after the question, such as what was tried before.
         """
-        text = None if context is None else Context.of(context)
-        if not isinstance(query, str):
-            raise ConfigurationError(f"RLM.run(query={query!r:.80}): expected a string.")
+        inputs = await take_in(query, context, self.output_schema if output_schema is None else output_schema)
         if caller is not None:
-            result = await self._run(query, text, caller, stages, notes)
+            result = await self._run(inputs, caller, stages, notes)
             await asyncio.to_thread(lambda: result.coverage)  # a router asks for it on the loop
             return result
         recorder = Recorder(self.event_listener, self.trace_path)
         budget = Budget(self.policy or Policy())
         try:
             return await self._run(
-                query, text, Caller(budget, recorder, self.cache, self.max_concurrent_subcalls), stages, notes
+                inputs, Caller(budget, recorder, self.cache, self.max_concurrent_subcalls), stages, notes
             )
         finally:
             recorder.close()
 
-    async def _run(
-        self, query: str, context: Context | None, caller: Caller, stages: Sequence[Stage], notes: Sequence[str]
-    ) -> RunResult:
-        caller.recorder.record("run_started", prompt=query, data={"chars": context.len_chars() if context else 0})
+    async def _run(self, inputs: Inputs, caller: Caller, stages: Sequence[Stage], notes: Sequence[str]) -> RunResult:
+        caller.recorder.record("run_started", prompt=inputs.query, data={"chars": inputs.chars})
         error: PyRLMError | None = None
         notes = await described(self.retriever, notes)
-        async with Session(self, query, context, caller=caller, stages=stages, notes=notes) as session:
+        async with Session(self, inputs, caller=caller, stages=stages, notes=notes) as session:
             try:
                 for model in session.models:
                     caller.check_price(model)

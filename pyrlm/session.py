@@ -28,7 +28,7 @@ from pyrlm.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrlm.context import Context
+    from pyrlm.inputs import Inputs
     from pyrlm.repl.protocol import Execution
     from pyrlm.rlm import RLM
 
@@ -48,16 +48,15 @@ class Session:
     def __init__(
         self,
         rlm: RLM,
-        query: str,
-        context: Context | None,
+        inputs: Inputs,
         *,
         caller: Caller,
         stages: Sequence[Stage] = (),
         notes: Sequence[str] = (),
     ) -> None:
         self.rlm = rlm
-        self.query = query
-        self.context = context
+        self.inputs = inputs
+        self.query, self.context, self.schema = inputs.query, inputs.context, inputs.schema
         self.caller = caller
         self.budget = caller.budget
         self.recorder = caller.recorder
@@ -65,7 +64,7 @@ class Session:
         sub = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else model
         others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
         self.models = (model, sub, *others.values())
-        self.coverage = Coverage(context) if context is not None else None
+        self.coverage = Coverage(self.context) if self.context is not None else None
         self.searches = open_searches(rlm.retriever, self.recorder)
         self.subcalls = SubCalls(
             caller,
@@ -104,6 +103,7 @@ class Session:
             sub_chars=self.subcalls.chars,
             max_output_chars=self.rlm.max_output_chars,
             extra_names=[
+                *self.inputs.names,
                 *(search_names(vectors=self.searches.vectors) if self.searches is not None else ()),
                 *self.tools.lines(),
             ],
@@ -111,7 +111,10 @@ class Session:
             language_notes=self.repl.language_notes,
         )
         first = prompts.first_message(
-            self.query, self.context, instruction=self.rlm.instruction, notes=[*notes, self.stage.instruction]
+            self.query,
+            self.context,
+            instruction=self.rlm.instruction,
+            notes=[*self.inputs.notes, *notes, self.stage.instruction],
         )
         opening = [Message(role="system", content=system), Message(role="user", content=first)]
         return Transcript(opening, model.counter, multi_turn=self.rlm.conversation_history)
@@ -138,6 +141,7 @@ class Session:
         return Setup(
             context=self.context,
             functions=functions,
+            variables=self.inputs.variables,
             timeout=self.rlm.repl_timeout,
             max_output_chars=self.rlm.max_output_chars,
             isolation=self.rlm.isolation,

@@ -16,6 +16,7 @@ from pyrlm.adapters.base import Usage
 from pyrlm.errors import ConfigurationError
 from pyrlm.events import SCHEMA_VERSION, EventListener, StepKind, TraceStep
 from pyrlm.redact import redact
+from pyrlm.repl.wire import decode
 
 __all__ = ["Recorder", "Trace"]
 
@@ -52,6 +53,14 @@ class Trace:
     def usage(self) -> Usage:
         """Tokens of all calls together."""
         return sum((step.usage for step in self.steps if step.usage), Usage())
+
+    @property
+    def value(self) -> Any:
+        """The run's final value, as the REPL held it; None where the run has not ended, or the value was left out."""
+        for step in reversed(self.steps):
+            if step.kind == "run_finished":
+                return decode(step.data["value"]) if "value" in step.data else step.output or None
+        return None
 
     @property
     def calls(self) -> list[TraceStep]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pyrlm import prompts
 from pyrlm.errors import InvalidRepliesExceeded, ReplCrashedError, RunStalled, WireError
 from pyrlm.evidence import check_quotes
-from pyrlm.guards import Candidate, Facts, is_grounded, objection
+from pyrlm.guards import Candidate, Facts, better, is_grounded, objection
 from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
+from pyrlm.typed_answers import fitted, spelled_out
 
 if TYPE_CHECKING:
     from pyrlm.calls import Reply
@@ -76,7 +77,7 @@ async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Finished |
     else:
         message = prompts.EMPTY_REPLY if parsed.problem == "empty" else prompts.CORRECTION
         prose = parse_direct(reply.text).answer
-        session.best = Candidate(value=prose, text=prose) if prose else session.best
+        session.best = better(fitted(Candidate(value=prose, text=prose), session.schema), session.best)
     if rlm.invalid_response_limit is None or session.invalid < rlm.invalid_response_limit:
         return Continue(message)
     if rlm.fallback_code and not session.fallback_used:
@@ -113,7 +114,7 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
         return _turned_back(session, "value can't be handed over", str(error), seen)
     except ReplCrashedError as error:
         return _turned_back(session, "REPL lost", await session.repl.replace(error), seen)
-    session.best = candidate if candidate.text.strip() else session.best
+    session.best = better(candidate, session.best)
     problem = objection(candidate, _facts(session))
     if problem is not None:
         session.quotes_objected = session.quotes_objected or problem[0] == "false quotes"
@@ -172,9 +173,7 @@ async def candidate_from(session: Session, final: FinalAnswer | None, result: Ex
         value = await session.repl.get(name)
         return await _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))
     assert final is not None
-    direct = parse_direct(final.text)
-    spelled = Candidate(value=direct.answer, text=direct.answer, quotes=direct.quotes, beside=beside)
-    return await _checked(session, spelled)
+    return await _checked(session, spelled_out(final.text or "", session.schema, beside))
 
 
 _LITERAL_CALL = re.compile(r"""\bFINAL\(\s*(?:value\s*=\s*)?r?['"]""")
@@ -197,9 +196,9 @@ def _called(session: Session, final: Final) -> Candidate:
 
 
 async def _checked(session: Session, candidate: Candidate) -> Candidate:
-    """Look the quotes up in the text and in the index."""
+    """Look the quotes up in the text and in the index, and hold the answer against the schema."""
     citations, missing = await check_quotes(candidate.quotes, session.context, session.searches)
-    return replace(candidate, citations=citations, missing=missing)
+    return fitted(replace(candidate, citations=citations, missing=missing), session.schema)
 
 
 def as_text(value: Any) -> str:
