@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyrlm.adapters.base import Message, ModelResponse, Usage
 from pyrlm.adapters.extractive_code import root_code
 from pyrlm.adapters.extractive_search import best_in, tidy, together, words_of
+from pyrlm.errors import ContextLengthError
 from pyrlm.pricing import Price
 from pyrlm.prompts import NO_ANSWER
 
@@ -42,7 +43,7 @@ class ExtractiveAdapter:
 
     Args:
         min_share: Share of the question's words, weighted by rarity, that must stand together (default 0.65).
-        context_window: Tokens that it is said to take in (default 16,384, so that larger texts take the loop).
+        context_window: Tokens that it takes in, at four characters each (default 16,384, so that larger texts take the loop).
     """
 
     model = "extractive"
@@ -56,10 +57,17 @@ class ExtractiveAdapter:
     async def acomplete(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
     ) -> ModelResponse:
-        """Answer at once; `temperature` and further options change nothing."""
+        """Answer at once; `temperature` and further options change nothing.
+
+        Raises:
+            ContextLengthError: The prompt is longer than `context_window`, at four characters a token.
+        """
         del temperature, options
-        text = self._reply(messages)
         prompt = sum(len(message["content"]) for message in messages)
+        if prompt > self.context_window * _CHARS_PER_TOKEN:
+            said = f"the prompt has about {prompt // _CHARS_PER_TOKEN:,} tokens, over context_window={self.context_window:,}"
+            raise ContextLengthError(said, model=self.model, limit=self.context_window)
+        text = self._reply(messages)
         cut = text[: max_tokens * _CHARS_PER_TOKEN]
         usage = Usage(
             input_tokens=prompt // _CHARS_PER_TOKEN, output_tokens=-(-len(cut) // _CHARS_PER_TOKEN), estimated=True
