@@ -11,7 +11,7 @@ from pyrlm.redact import redact
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, acall, as_hits, check_query, document_part, has_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyrlm.retrievers.protocol import Hits
 
@@ -74,6 +74,26 @@ class Corpus:
         hits: Hits = await _guarded(name, _as_hits(found, ranked))
         return hits
 
+    @property
+    def batches(self) -> bool:
+        """Whether many BM25 queries can go in one request."""
+        return inspect.iscoroutinefunction(self._batch_method())
+
+    async def search_batch(
+        self, queries: Sequence[object], top_k: object = 10, filters: Mapping[str, Any] | None = None
+    ) -> list[Hits]:
+        """Search for all `queries` by BM25 in one request.
+
+        Raises:
+            RetrieverError: An argument is wrong, or the search failed.
+        """
+        checked = [check_query(query, top_k) for query in queries]
+        method = self._batch_method()
+        if not checked or method is None:
+            return []
+        found = await _guarded("search_batch", method([text for text, _ in checked], checked[0][1], filters))
+        return [as_hits(hits) for hits in found]
+
     async def get(self, doc_id: object, offset: object = 0, limit: object = MAX_GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters of it from `offset` on.
 
@@ -103,6 +123,11 @@ class Corpus:
         return f"Corpus: an index of {size}, read through the es_ functions." + (
             f" Fields for filters: {known}." if known else ""
         )
+
+    def _batch_method(self) -> Callable[..., Any] | None:
+        twin = getattr(self._retriever, "asearch_batch", None)
+        method: Callable[..., Any] | None = twin or getattr(self._retriever, "search_batch", None)
+        return method
 
     def _method(self, name: str) -> Callable[..., Any]:
         twin = getattr(self._retriever, f"a{name}", None)

@@ -12,7 +12,7 @@ from pyrlm.errors import RetrieverError
 from pyrlm.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyrlm.citations import Citation
     from pyrlm.repl.protocol import HostFunction
@@ -92,6 +92,8 @@ class Searches:
             raise RetrieverError(f"es_search_batch(queries): expected a list of at most {_MAX_BATCH} str, got {given}")
         if method not in _METHODS or (method == "vector" and not self.vectors):
             raise RetrieverError(f"method={method!r}: expected {' or '.join(self._methods())}")
+        if method == "bm25" and self.corpus.batches:
+            return [_for_code(hits) for hits in await self._in_one_request(queries, top_k, filters)]
         searches = (self.find(method, query, top_k, filters, function="es_search_batch") for query in queries)
         found = await asyncio.gather(*searches, return_exceptions=True)
         results = []
@@ -103,6 +105,22 @@ class Searches:
                 raise hits
             results.append(_for_code(hits))
         return results
+
+    async def _in_one_request(
+        self, queries: Sequence[str], top_k: int, filters: Mapping[str, Any] | None
+    ) -> list[Hits]:
+        data: dict[str, Any] = {"function": "es_search_batch", "top_k": top_k, "batch": len(queries)}
+        data |= {"filters": filters} if filters else {}
+        async with self._at_once:
+            started = time.perf_counter()
+            try:
+                found = await self.corpus.search_batch(queries, top_k, filters)
+            except RetrieverError as error:
+                self._record(f"{len(queries)} queries", started, data, error=f"RetrieverError: {error}")
+                raise
+        for query, hits in zip(queries, found, strict=True):
+            self._found(query, hits, started, data | {"query": query})
+        return found
 
     async def es_get(self, doc_id: str, offset: int = 0, limit: int = _GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters from `offset` on."""
@@ -132,14 +150,9 @@ class Searches:
             except RetrieverError as error:
                 self._record(str(query), started, data, error=f"RetrieverError: {error}")
                 raise
-        for hit in hits:
-            self._keep(hit)
-        shown = "\n".join(f"{hit.doc_id} [{hit.start}:{hit.end}] {hit.score:.3g}" for hit in hits[:_SHOWN_HITS])
-        note = hits.note
-        if method == "hybrid" and hits.method == "bm25" and not note:
-            note = "ranked by BM25 alone"
-        data |= {"count": len(hits), "method": hits.method} | ({"note": note} if note else {})
-        self._record(query, started, data, output=shown, reason=note or None)
+        if method == "hybrid" and hits.method == "bm25" and not hits.note:
+            hits.note = "ranked by BM25 alone"
+        self._found(query, hits, started, data)
         return hits
 
     async def read(
@@ -228,6 +241,14 @@ class Searches:
         except RetrieverError:
             return citation
         return replace(citation, line=line)
+
+    def _found(self, query: str, hits: Hits, started: float, data: Mapping[str, Any]) -> None:
+        """Keep what was found, and enter it into the trace."""
+        for hit in hits:
+            self._keep(hit)
+        shown = "\n".join(f"{hit.doc_id} [{hit.start}:{hit.end}] {hit.score:.3g}" for hit in hits[:_SHOWN_HITS])
+        more = {"count": len(hits), "method": hits.method} | ({"note": hits.note} if hits.note else {})
+        self._record(query, started, {**data, **more}, output=shown, reason=hits.note or None)
 
     def _keep(self, hit: Hit) -> None:
         if hit.start is None:
