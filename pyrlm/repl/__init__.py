@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pyrlm.repl.exec_pool import ReplPool
     from pyrlm.repl.protocol import Repl, ReplFactory
 
-__all__ = ["make_repl"]
+__all__ = ["ReplPool", "make_repl"]
 
 
 def make_repl(backend: str | ReplFactory) -> Repl:
@@ -34,3 +35,11 @@ def make_repl(backend: str | ReplFactory) -> Repl:
     raise ConfigurationError(
         f"repl_backend={backend!r}: expected 'exec', 'monty', or a callable that returns an object of the Repl protocol."
     )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ReplPool":
+        from pyrlm.repl.exec_pool import ReplPool  # noqa: PLC0415 - only applications that run many queries need it
+
+        return ReplPool
+    raise AttributeError(f"module 'pyrlm.repl' has no attribute {name!r}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from pyrlm import portal
 from pyrlm.errors import ReplUnavailableError
+from pyrlm.repl.exec_host import ExecRepl
 from pyrlm.repl.exec_spawn import spawn
 
 if TYPE_CHECKING:
@@ -17,7 +19,12 @@ __all__ = ["ReplPool"]
 
 
 class ReplPool:
-    """Keeps workers ready; each serves one run and is then discarded. Hand it over as ``ExecRepl(pool=pool)``.
+    """Keeps workers ready; each serves one run and is then discarded.
+
+    ::
+
+        with ReplPool() as pool:  # `async with` where `arun` is used
+            rlm = RLM(adapter, repl_backend=pool.repl)
 
     A waiting worker has started Python and nothing else: it knows no text, no function and no limit yet. One pool serves
     any number of runs of one event loop at a time; `close` ends the workers that wait.
@@ -34,6 +41,24 @@ class ReplPool:
         self._hash_seed = hash_seed
         self._ready: deque[WorkerProcess] = deque()
         self._filling: asyncio.Task[None] | None = None
+
+    def repl(self) -> ExecRepl:
+        """Return a new REPL, not started yet, that takes a worker of this pool."""
+        return ExecRepl(pool=self, python=self._python, hash_seed=self._hash_seed)
+
+    def __enter__(self) -> Self:
+        portal.run(self.fill())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        portal.run(self.close())
+
+    async def __aenter__(self) -> Self:
+        await self.fill()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def fill(self) -> None:
         """Start workers until `size` of them wait. Raises `ReplUnavailableError` where they can't be started."""
