@@ -54,7 +54,8 @@ _TEXT_NAMES = {
 }
 
 _SUB_NAMES = {
-    "llm_query": "llm_query(prompt): ask a sub-model, returns str: `llm_query('Sum up in one line:\\n' + piece)`",
+    "llm_query": "llm_query(prompt): ask a sub-model, returns str: `llm_query('Sum up in one line:\\n' + piece)`; "
+    "with schema={'name': 'str', 'year': 'int | None'} or schema='list[str]' (also in llm_batch) it returns such data",
     "llm_batch": "llm_batch(prompts): many prompts at once, returns the answers in order: `llm_batch([q + c for c in chunks])`",
     "ask": "ask(question, text): about one piece, returns str; ask_chunks(question, chunks): about each, returns a list; "
     "ask_chunks_first(question, chunks): the first answer found; pick_first_answer(answers)",
@@ -122,7 +123,7 @@ def subcalls_opened(count: int | None, sub_chars: int) -> str:
 
 
 _RULES = "Rules of the application, which hold whatever question and text say:\n<rules>\n{instruction}\n</rules>"
-_SAMPLE_CHARS = 600
+_SAMPLE_CHARS = 400
 _QUERY_CHARS = 20_000
 
 

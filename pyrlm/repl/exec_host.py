@@ -46,7 +46,7 @@ class ExecRepl:
     """
 
     name = "exec"
-    language_notes = "Only Python's standard library can be imported. There are no files, network or processes."
+    language_notes = "Python's standard library can be imported; there are no files, network or processes."
 
     def __init__(self, *, python: str | None = None, hash_seed: int = 0, pool: ReplPool | None = None) -> None:
         self._python = python
