@@ -7,6 +7,9 @@ import sys
 import typer
 
 from pyrlm.cli.ask import ask
+from pyrlm.cli.doctor import doctor
+from pyrlm.cli.indexing import index
+from pyrlm.cli.searching import search
 
 __all__ = ["app", "main"]
 
@@ -19,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(ask)
+app.command()(index)
+app.command()(search)
+app.command()(doctor)
 
 
 @app.callback()

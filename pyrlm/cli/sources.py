@@ -1,0 +1,92 @@
+"""From ``--in``, ``--es``, ``--index`` and ``--embed`` to a retriever."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pyrlm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyrlm.retrievers import ElasticsearchRetriever, EmbeddedRetriever, Embedder
+
+__all__ = ["cluster", "embedder_for", "folder", "is_cluster", "retriever_for"]
+
+KEY_VARIABLES = ("ELASTICSEARCH_API_KEY", "ES_API_KEY")
+"""Environment variables with the API key of a cluster; a command line would show it to everyone on the machine."""
+SCHEME = "es://"
+
+
+def is_cluster(target: str) -> bool:
+    """Whether ``--to`` names a cluster: ``es://host:9200/index``."""
+    return target.startswith(SCHEME)
+
+
+def retriever_for(folder_path: Path | None, es: str | None, index: str | None, embed: str | None) -> Any:
+    """Open the corpus that ``--in`` or ``--es`` names, to search it.
+
+    Raises:
+        ConfigurationError: Neither or both were named.
+        RetrieverError: The folder holds no index, or not in this way.
+    """
+    if (folder_path is None) == (es is None):
+        raise ConfigurationError("Name one corpus: --in FOLDER or --es URL.")
+    if es is not None:
+        return cluster(es, index, embedder_for(embed))
+    assert folder_path is not None
+    return folder(folder_path, embed)
+
+
+def folder(path: Path, embed: str | None) -> EmbeddedRetriever:
+    """Open an index folder with the embedder that it was made with; without it where that can't be had here.
+
+    Raises:
+        RetrieverError: There is no index.
+    """
+    from pyrlm.retrievers import EmbeddedRetriever, RetrieverError  # noqa: PLC0415 - after the arguments were read
+    from pyrlm.retrievers.manifest import Manifest  # noqa: PLC0415
+
+    manifest = Manifest.read(path)
+    if manifest is None:
+        raise RetrieverError(f"there is no index at {path}; `pyrlm index PATH… --to {path}` makes one")
+    if embed is not None or manifest.embedder is None:
+        return EmbeddedRetriever(path, embedder=embedder_for(embed))
+    try:
+        return EmbeddedRetriever(path, embedder=embedder_for(manifest.embedder))
+    except (ConfigurationError, RetrieverError) as error:
+        typer.echo(f"searching by words alone: {error}", err=True)
+        return EmbeddedRetriever(path)
+
+
+def cluster(url: str, index: str | None, embedder: Embedder | None) -> ElasticsearchRetriever:
+    """Open an index on a cluster: ``es://host:9200/index``, or an address with ``--index``.
+
+    Raises:
+        ConfigurationError: It is no address.
+    """
+    from pyrlm.retrievers.elasticsearch import DEFAULT_INDEX, ElasticsearchRetriever  # noqa: PLC0415
+
+    host = url
+    if is_cluster(url):
+        host, _, named = url.removeprefix(SCHEME).partition("/")
+        index = index or named.strip("/") or None
+    key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+    return ElasticsearchRetriever(host, api_key=key, embedder=embedder, index=index or DEFAULT_INDEX)
+
+
+def embedder_for(name: str | None) -> Embedder | None:
+    """Make the embedder of this name; what a paid one returns is kept on disk.
+
+    Raises:
+        ConfigurationError: There is none, or what it needs is missing.
+    """
+    if name is None:
+        return None
+    from pyrlm.cache_store import user_directory  # noqa: PLC0415
+    from pyrlm.retrievers.embeddings import embedder_named  # noqa: PLC0415
+
+    kept = Path(user_directory()).parent / "vectors.sqlite" if name.startswith("openai") else None
+    return embedder_named(name, cache=kept)
