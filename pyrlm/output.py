@@ -99,6 +99,10 @@ class OutputSchema(ABC):
     def _check_json(self, text: str) -> Checked:
         """Check a text that is valid JSON."""
 
+    def whole(self) -> str:
+        """Return the schema for a prompt, whatever its size."""
+        return json.dumps(self.json_schema, ensure_ascii=False, separators=(",", ":"), default=str)
+
     def shown(self) -> str:
         """Return the schema for a prompt, of bounded size."""
         return bounded_schema(self.json_schema)

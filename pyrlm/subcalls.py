@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from pyrlm import arguments
 from pyrlm.calls import Call, Caller, Model, Reply
@@ -18,11 +18,15 @@ from pyrlm.errors import (
 )
 from pyrlm.prompts import NO_ANSWER, question_prompt, sub_messages
 from pyrlm.replies import is_abstention
+from pyrlm.subcall_data import ask_for_data, schema_given
+from pyrlm.subcall_options import SubCallOptions, failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyrlm.adapters.base import Message
     from pyrlm.coverage import Coverage
+    from pyrlm.output import OutputSchema
     from pyrlm.repl.protocol import HostFunction
 
 __all__ = ["SubCallOptions", "SubCalls", "failed"]
@@ -40,28 +44,6 @@ _CHARS_PER_TOKEN = 3
 _MAX_SUB_CHARS = 300_000
 """Most characters that the prompt advertises for one sub-call: models read long pieces worse than several short ones
 (RULER, NoLiMa: see `RouterConfig`)."""
-
-
-def failed(reason: str) -> str:
-    """Return what stands in the place of a sub-call that gave no answer."""
-    return f"[sub-call failed: {reason}]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubCallOptions:
-    """How sub-calls are made.
-
-    Attributes:
-        max_tokens: Most tokens of a reply, where the code names none.
-        temperature: None leaves it to the provider.
-        parallel: Whether `ask_chunks` and `llm_query_batch` run side by side where the code doesn't say.
-        depth: Level of the run, for the trace.
-    """
-
-    max_tokens: int = 1024
-    temperature: float | None = None
-    parallel: bool = True
-    depth: int = 0
 
 
 class SubCalls:
@@ -134,16 +116,23 @@ class SubCalls:
         }
         return functions
 
-    async def llm_query(self, text: str, model: str | None = None, max_tokens: int | None = None) -> str:
-        """Ask the sub-model `text`; return its answer, or ``[sub-call failed: reason]``."""
+    async def llm_query(
+        self, text: str, model: str | None = None, max_tokens: int | None = None, schema: Any = None
+    ) -> Any:
+        """Ask the sub-model `text`; return its answer, with a schema as data, or ``[sub-call failed: reason]``.
+
+        A dict or list as second argument is the schema; see `pyrlm.simple_schema` for its forms.
+        """
         self._check_open("llm_query")
-        return await self._one(arguments.text(text, "llm_query(text)"), self._named(model), arguments.cap(max_tokens))
+        model, form = schema_given(model, schema)
+        prompt = arguments.text(text, "llm_query(text)")
+        return await self._one(prompt, self._named(model), arguments.cap(max_tokens), form)
 
     async def llm_batch(
-        self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None
-    ) -> list[str]:
+        self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None, schema: Any = None
+    ) -> list[Any]:
         """Ask all `prompts` side by side; return the answers in their order, a failed one as its error."""
-        return await self._batch("llm_batch", prompts, model, max_tokens, parallel=True)
+        return await self._batch("llm_batch", prompts, model, max_tokens, parallel=True, schema=schema)
 
     async def llm_query_batch(
         self,
@@ -151,15 +140,16 @@ class SubCalls:
         model: str | None = None,
         max_tokens: int | None = None,
         parallel: bool | None = None,
-    ) -> list[str]:
+        schema: Any = None,
+    ) -> list[Any]:
         """Ask all `chunks`, side by side unless `parallel` is False; return the answers in their order."""
-        return await self._batch("llm_query_batch", chunks, model, max_tokens, parallel=parallel)
+        return await self._batch("llm_query_batch", chunks, model, max_tokens, parallel=parallel, schema=schema)
 
     async def ask(self, question: str, text: str, max_tokens: int | None = None) -> str:
         """Ask `question` about one piece of text; return the answer, or ``NO_ANSWER``."""
         self._check_open("ask")
         prompt = question_prompt(arguments.text(question, "ask(question)"), arguments.text(text, "ask(text)"))
-        return await self._one(prompt, self._model, arguments.cap(max_tokens))
+        return str(await self._one(prompt, self._model, arguments.cap(max_tokens)))
 
     async def ask_chunks(
         self, question: str, chunks: Sequence[str], max_tokens: int | None = None, parallel: bool | None = None
@@ -183,29 +173,42 @@ class SubCalls:
         return NO_ANSWER
 
     async def _batch(
-        self, name: str, prompts: Sequence[str], model: str | None, max_tokens: int | None, *, parallel: bool | None
-    ) -> list[str]:
+        self,
+        name: str,
+        prompts: Sequence[str],
+        model: str | None,
+        max_tokens: int | None,
+        *,
+        parallel: bool | None,
+        schema: Any = None,
+    ) -> list[Any]:
         self._check_open(name)
         texts = arguments.texts(prompts, f"{name}(prompts)")
+        model, form = schema_given(model, schema)
         chosen, cap = self._named(model), arguments.cap(max_tokens)
         if parallel is None:
             parallel = self._options.parallel
         if parallel:
-            return list(await asyncio.gather(*(self._one(text, chosen, cap) for text in texts)))
-        return [await self._one(text, chosen, cap) for text in texts]
+            return list(await asyncio.gather(*(self._one(text, chosen, cap, form) for text in texts)))
+        return [await self._one(text, chosen, cap, form) for text in texts]
 
-    async def _one(self, prompt: str, model: Model, max_tokens: int | None) -> str:
+    async def _one(self, prompt: str, model: Model, max_tokens: int | None, schema: OutputSchema | None = None) -> Any:
         """Make one sub-call. Whatever goes wrong with the model or the limits becomes its answer."""
         async with self._slots:
-            problem = self._refused(prompt, model)
-            if problem:
-                return failed(problem)
-            self._stage_made += 1
-            return await self._made(prompt, model, max_tokens)
+            if schema is None or not prompt.strip():
+                return await self._answered(sub_messages(prompt), model, max_tokens)
+            return await ask_for_data(lambda asked: self._answered(asked, model, max_tokens), prompt, schema)
 
-    async def _made(self, prompt: str, model: Model, max_tokens: int | None) -> str:
+    async def _answered(self, messages: Sequence[Message], model: Model, max_tokens: int | None) -> str:
+        problem = self._refused("\n".join(message["content"] for message in messages[1:]), model)
+        if problem:
+            return failed(problem)
+        self._stage_made += 1
+        return await self._made(messages, model, max_tokens)
+
+    async def _made(self, messages: Sequence[Message], model: Model, max_tokens: int | None) -> str:
         call = Call(
-            messages=sub_messages(prompt),
+            messages=messages,
             purpose="subcall",
             kind="subcall",
             max_tokens=max_tokens or self._options.max_tokens,
@@ -226,7 +229,7 @@ class SubCalls:
         self.made += 1
         self._down.pop(model.name, None)
         if self._coverage is not None:
-            self._coverage.add(prompt)
+            self._coverage.add(messages[1]["content"])
         return self._answer(reply)
 
     async def _whole(self, model: Model, call: Call) -> Reply:

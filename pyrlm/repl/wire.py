@@ -164,8 +164,9 @@ def _hint(kind: type) -> str:
 
 
 _LISTED = ("generator", "map", "filter", "zip", "range", "dict_keys", "dict_values", "dict_items", "deque", "enumerate")
-_CALLED = ("function", "builtin_function_or_method", "method", "type")
+_CALLED = ("function", "builtin_function_or_method", "method")
 _HINTS = dict.fromkeys(_LISTED, "; hand over list(x)") | dict.fromkeys(_CALLED, "; hand over the value that it returns")
+_HINTS |= dict.fromkeys(("type", "GenericAlias"), "; hand over its name as a string, such as 'list[str]'")
 
 
 def decode(data: Any) -> Any:
