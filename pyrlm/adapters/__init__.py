@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pyrlm.adapters.azure import AzureOpenAIAdapter
     from pyrlm.adapters.base import AsyncModelAdapter, Message, ModelAdapter, ModelResponse, Retry, Usage
     from pyrlm.adapters.calling import acomplete
+    from pyrlm.adapters.command import CommandAdapter
     from pyrlm.adapters.extractive import ExtractiveAdapter
     from pyrlm.adapters.fake import FakeAdapter, FakeCall
     from pyrlm.adapters.generic import GenericChatAdapter
@@ -22,6 +23,7 @@ _HOMES = {
     "AnthropicAdapter": "anthropic",
     "AsyncModelAdapter": "base",
     "AzureOpenAIAdapter": "azure",
+    "CommandAdapter": "command",
     "ExtractiveAdapter": "extractive",
     "FakeAdapter": "fake",
     "FakeCall": "fake",
@@ -43,6 +45,7 @@ __all__ = [
     "AnthropicAdapter",
     "AsyncModelAdapter",
     "AzureOpenAIAdapter",
+    "CommandAdapter",
     "ExtractiveAdapter",
     "FakeAdapter",
     "FakeCall",
