@@ -112,17 +112,9 @@ class Budget:
             PriceUnknownError: `max_cost_usd` is set and `price` is None.
             ConfigurationError: A number of tokens that can't be.
         """
-        if prompt_tokens < 0 or max_tokens < 1:
-            raise ConfigurationError(
-                f"reserve(prompt_tokens={prompt_tokens}, max_tokens={max_tokens}): expected a prompt of 0 or more "
-                "tokens and a reply of at least 1."
-            )
-        ask = Ask(
-            prompt_tokens=prompt_tokens,
-            max_tokens=max_tokens,
-            min_tokens=min(min_output_tokens, max_tokens),
-            price=price,
-        )
+        _check_tokens(prompt_tokens, max_tokens)
+        least = min(min_output_tokens, max_tokens)
+        ask = Ask(prompt_tokens=prompt_tokens, max_tokens=max_tokens, min_tokens=least, price=price)
         with self._lock:
             self.check_time(last=kind == "last")
             cap = self._cap(kind, ask)
@@ -288,3 +280,11 @@ class Budget:
 
 def _dollars(pico: int | None) -> float | None:
     return None if pico is None else pico / PICO
+
+
+def _check_tokens(prompt_tokens: int, max_tokens: int) -> None:
+    if prompt_tokens < 0 or max_tokens < 1:
+        raise ConfigurationError(
+            f"reserve(prompt_tokens={prompt_tokens}, max_tokens={max_tokens}): expected a prompt of 0 or more tokens and "
+            "a reply of at least 1."
+        )

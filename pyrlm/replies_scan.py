@@ -27,62 +27,11 @@ MARKER = re.compile(
 _PYTHON = "python3|python|py3|py|repl|tool_code|ipython|pycon|python-repl|jupyter|pyodide|exec|execute|code"
 _TAGS = frozenset(_PYTHON.split("|"))
 _OTHER = frozenset(
-    [
-        "json",
-        "jsonl",
-        "json5",
-        "yaml",
-        "yml",
-        "toml",
-        "xml",
-        "html",
-        "css",
-        "text",
-        "txt",
-        "plain",
-        "plaintext",
-        "output",
-        "stdout",
-        "stderr",
-        "console",
-        "log",
-        "bash",
-        "sh",
-        "shell",
-        "zsh",
-        "powershell",
-        "sql",
-        "markdown",
-        "md",
-        "csv",
-        "tsv",
-        "diff",
-        "patch",
-        "javascript",
-        "js",
-        "typescript",
-        "ts",
-        "java",
-        "c",
-        "cpp",
-        "c++",
-        "go",
-        "rust",
-        "ruby",
-        "r",
-        "latex",
-        "math",
-        "mermaid",
-        "ini",
-        "result",
-        "results",
-        "quotes",
-        "answer",
-        "final",
-        "http",
-        "regex",
-        "none",
-    ]
+    (  # noqa: SIM905 - as one text: a list takes a line a word
+        "json jsonl json5 yaml yml toml xml html css text txt plain plaintext output stdout stderr console "
+        "log bash sh shell zsh powershell sql markdown md csv tsv diff patch javascript js typescript ts java "
+        "c cpp c++ go rust ruby r latex math mermaid ini result results quotes answer final http regex none"
+    ).split()
 )
 _THINK = "think|thinking|thought|thoughts|reasoning|scratchpad|antThinking"
 _CODE = "code|execute|execute_python|execute_ipython|python|py|ipython|repl|tool_code|run_code"
