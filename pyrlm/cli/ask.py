@@ -1,4 +1,4 @@
-"""``pyrlm ask``: answer a question over files."""
+"""``pyrlm ask``: answer a question over files, an index, or both."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from pyrlm.cli.codes import ExitCode, code_of
 from pyrlm.cli.models import adapters_for
+from pyrlm.cli.options import ClusterOption, EmbedderOption, FolderOption, IndexOption
 from pyrlm.errors import ConfigurationError, PyRLMError
 from pyrlm.policy import Policy
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.context import Context
     from pyrlm.events import EventListener
+    from pyrlm.routers import RouterResult
 
 __all__ = ["ask"]
 
@@ -30,8 +32,12 @@ _INTERRUPTED = 130
 def ask(
     question: Annotated[str, typer.Argument(help="The question.", metavar="QUESTION")],
     paths: Annotated[
-        list[str], typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")
-    ],
+        list[str] | None, typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...")
+    ] = None,
+    corpus: FolderOption = None,
+    es: ClusterOption = None,
+    index: IndexOption = None,
+    embed: EmbedderOption = None,
     model: Annotated[
         str | None,
         typer.Option(help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL."),
@@ -51,33 +57,18 @@ def ask(
     trace: Annotated[Path | None, typer.Option(help="Write every event to this file, as JSON Lines.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Answer QUESTION over the text in PATH….
+    """Answer QUESTION over the text in PATH…, the index of --in or --es, or both.
 
     Exit codes: 0 answered, 1 error, 2 usage, 3 unanswered, 4 a limit was met, 130 interrupted.
     """
-    from pyrlm.routers import SmartRouter  # noqa: PLC0415 - after the arguments were read, so that --help is quick
-
-    try:
+    if not paths and corpus is None and es is None:
+        raise typer.BadParameter("Missing argument 'PATH...' (or --in FOLDER, or --es URL).")
+    limits = Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens)
+    with _reported(), _progress(quiet=quiet or as_json) as listener:
         adapter, sub_adapter = adapters_for(model, sub_model)
-        with _progress(quiet=quiet or as_json) as listener:
-            router = SmartRouter(
-                adapter,
-                subcall_adapter=sub_adapter,
-                policy=Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens),
-                cache=_cache() if cache else None,
-                profile=profile,
-                repl_backend=repl,
-                event_listener=listener,
-                trace_path=trace,
-            )
-            result = router.run(question, _read(paths), route=route)
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from None
-    except (PyRLMError, OSError) as error:
-        _stop(error)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        raise typer.Exit(_INTERRUPTED) from None
+        options = {"subcall_adapter": sub_adapter, "policy": limits, "profile": profile, "repl_backend": repl}
+        options |= {"cache": _cache() if cache else None, "event_listener": listener, "trace_path": trace}
+        result = _answer(question, paths or [], _retriever(corpus, es, index, embed), route, adapter, options)
     if as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
     else:
@@ -85,6 +76,37 @@ def ask(
 
         print_result(result, explain=explain, extractive=_is_extractive(adapter))
     raise typer.Exit(code_of(result.status))
+
+
+def _answer(
+    question: str, paths: list[str], retriever: Any, route: str | None, adapter: Any, options: dict[str, Any]
+) -> RouterResult:
+    from pyrlm.routers import SmartRouter  # noqa: PLC0415 - after the arguments were read, so that --help is quick
+
+    router = SmartRouter(adapter, retriever=retriever, **options)
+    return router.run(question, _read(paths) if paths else None, route=route)
+
+
+def _retriever(corpus: Path | None, es: str | None, index: str | None, embed: str | None) -> Any:
+    if corpus is None and es is None:
+        return None
+    from pyrlm.cli.sources import retriever_for  # noqa: PLC0415
+
+    return retriever_for(corpus, es, index, embed)
+
+
+@contextlib.contextmanager
+def _reported() -> Iterator[None]:
+    """Turn what ends a run into a message and an exit code."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+    except (PyRLMError, OSError) as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _is_extractive(adapter: object) -> bool:

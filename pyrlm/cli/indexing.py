@@ -29,7 +29,7 @@ _INTERRUPTED = 130
 def index(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="[PATH]...", show_default=False),
+        typer.Argument(help="Files, folders, globs, or - for standard input.", metavar="PATH...", show_default=False),
     ] = None,
     to: Annotated[str | None, typer.Option(help="Folder of the index, or es://host:9200/index.")] = None,
     es: Annotated[str | None, typer.Option(help="Address of an Elasticsearch cluster.", metavar="URL")] = None,

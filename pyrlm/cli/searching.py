@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pyrlm.cli.codes import ExitCode
+from pyrlm.cli.options import ClusterOption, EmbedderOption, FolderOption, IndexOption
 from pyrlm.cli.plain import one_line
 from pyrlm.cli.sources import retriever_for
 from pyrlm.errors import ConfigurationError, PyRLMError
@@ -23,10 +23,10 @@ __all__ = ["search"]
 
 def search(
     query: Annotated[str, typer.Argument(help="Words; nothing in them is syntax.", metavar="QUERY")],
-    corpus: Annotated[Path | None, typer.Option("--in", help="Folder of an index.", metavar="FOLDER")] = None,
-    es: Annotated[str | None, typer.Option(help="Address of an Elasticsearch cluster.", metavar="URL")] = None,
-    name: Annotated[str | None, typer.Option("--index", help="Name of the index on the cluster.")] = None,
-    embed: Annotated[str | None, typer.Option(help="Embedder, where it can't be told from the index.")] = None,
+    corpus: FolderOption = None,
+    es: ClusterOption = None,
+    name: IndexOption = None,
+    embed: EmbedderOption = None,
     filters: Annotated[
         str | None,
         typer.Option("--filter", help='Conditions on metadata: \'{"year": {"gte": 2018}}\'.', metavar="JSON"),
