@@ -12,7 +12,6 @@ licence and belong into no repository; they stay in the folder of ``--cache``, w
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gzip
 import json
 import re
@@ -22,11 +21,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.retrievers import Chunker, Document, EmbeddedRetriever
+from pyrlm.retrievers import Chunker, Document, ElasticsearchRetriever, EmbeddedRetriever
 from pyrlm.retrievers.embeddings import embedder_named
+from pyrlm.retrievers.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pyrlm.retrievers import Embedder, IndexProgress, IndexReport
 
@@ -100,7 +100,7 @@ def _apt(private: Path, *command: str) -> None:
         check=False,
     )
     if ran.returncode:
-        raise NoTextError(f"apt-get {command[0]} failed: {ran.stderr.strip()[-300:]}; {HOW_TO_GET_IT}")
+        raise NoTextError(f"apt-get {command[0]} failed: {' '.join(ran.stderr.split())[:300]}; {HOW_TO_GET_IT}")
 
 
 def documents(folders: Sequence[Path]) -> list[Path]:
@@ -188,19 +188,22 @@ def _goes_on(before: str, after: str) -> bool:
     )
 
 
-def index(retriever: Any, paths: Sequence[Path], label: str) -> IndexReport:
-    """Index RFCs into a retriever of either make, with a line of progress."""
+def index(retriever: Any, stream: Iterable[Any], total: int, label: str, **how: Any) -> None:
+    """Index documents into a retriever of either make, with a line of progress and one of what came of it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
-        task = bar.add_task(label, total=len(paths))
+        task = bar.add_task(label, total=total)
 
         def show(at: IndexProgress) -> None:
             bar.update(task, completed=at.documents)
 
-        report: IndexReport = asyncio.run(retriever.aindex(read(paths), progress=show, total=len(paths)))
-    return report
+        report: IndexReport = retriever.index(stream, progress=show, total=total, **how)
+    indexed = f"{report.indexed} RFCs indexed, {report.unchanged} unchanged, {len(report.failed)} failed"
+    print(f"{label}: {indexed}; {report.passages} passages in {report.seconds:.1f} s")
+    for failure in report.failed:
+        print(f"  {failure.doc_id}: {failure.reason}")
 
 
 def options(description: str | None) -> argparse.ArgumentParser:
@@ -230,10 +233,12 @@ def main() -> None:
     except NoTextError as error:
         raise SystemExit(str(error)) from None
     embedder = embedder_of(given)
-    report = index(
-        EmbeddedRetriever(given.to, embedder=embedder, chunker=Chunker(size=given.size)), paths, str(given.to)
-    )
-    print(f"{given.to}: {report.documents} RFCs, {report.passages} new passages, {report.seconds:.1f} s")
+    embedded = EmbeddedRetriever(given.to, embedder=embedder, chunker=Chunker(size=given.size))
+    index(embedded, read(paths), len(paths), str(given.to))
+    if given.es is not None:
+        with ElasticsearchRetriever(given.es, index=given.index, embedder=embedder) as cluster:
+            # The same passages and vectors, as the folder holds them.
+            index(cluster, embedded.documents(), embedded.count(), given.es, made_with=Manifest.read(given.to))
 
 
 if __name__ == "__main__":
