@@ -120,7 +120,9 @@ class Connection:
         items: list[Any] = []
         cursor, seen = None, set[str]()
         for _ in range(_MAX_PAGES):
-            page = await getattr(client, LISTS[kind])(cursor=cursor)
+            page = await _page(client, kind, cursor)
+            if page is None:
+                break
             items += getattr(page, kind)
             cursor = page.next_cursor
             if not cursor or cursor in seen or len(items) > _MAX_ITEMS:
@@ -176,6 +178,19 @@ class Connection:
             elapsed=time.perf_counter() - started,
             data={"server": self.server.name},
         )
+
+
+async def _page(client: Client, kind: str, cursor: str | None) -> Any:
+    """Return a page of a list; None from a server that has none: one with resources may have no templates."""
+    from mcp.shared.exceptions import MCPError as RefusedError  # noqa: PLC0415 - comes with the SDK
+    from mcp_types import METHOD_NOT_FOUND  # noqa: PLC0415
+
+    try:
+        return await getattr(client, LISTS[kind])(cursor=cursor)
+    except RefusedError as error:
+        if error.error.code == METHOD_NOT_FOUND:
+            return None
+        raise
 
 
 @asynccontextmanager
