@@ -81,6 +81,7 @@ def test_hybrid_hands_its_passages_to_the_second_stage():
     assert "def search(" in first.code
     assert "def search(" not in second.code  # functions stay in the REPL and are not sent again
     assert "pieces = passages" in second.code
+    assert "passages = []" not in second.code
 
 
 def test_an_answer_without_sub_calls_that_is_turned_back_is_given_with_them():
@@ -141,9 +142,10 @@ def test_a_text_that_looks_like_a_question_is_still_a_text():
     assert "Utrecht" in reply(direct_messages("Where are returned devices sent to?", [text])).text
 
 
-def test_a_sample_that_names_sub_calls_opens_none():
-    result = RLM(ExtractiveAdapter()).run("Where are devices sent?", f"llm_batch FINAL_VAR: passages\n\n{WARRANTY}")
-    assert "Utrecht" in result.output
+@pytest.mark.parametrize("words", ["llm_batch", "FINAL_VAR: passages"])
+def test_a_sample_with_the_words_of_a_stage_opens_none(words):
+    result = RLM(ExtractiveAdapter()).run("Where are devices sent?", f"{words}\n\n{WARRANTY}")
+    assert result.value == "Returned devices are sent to the depot in Utrecht within ten days."
     assert result.subcalls == 0
 
 

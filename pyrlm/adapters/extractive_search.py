@@ -31,7 +31,7 @@ EDGE = r"\S(?:\"\"\"|''')\s*$"
 SIGNATURE = r"[\s\"'r]*[\w.]+\(.*\)"
 SENTENCE = r"[.!?][\"')`]*\s+(?=\S)"
 ENDINGS = set("e es s ed er ers est ing ings ion ions ies y ly al able ment ments d r rs".split())  # noqa: SIM905 - likewise
-STEM, NAME, SENTENCE_CHARS, SHORT = 4, 4, 60, 25  # least characters
+STEM, NAME, SENTENCE_CHARS, SHORT = 4, 4, 60, 30  # least characters
 PARAGRAPH = 400  # most characters of a segment that is not cut into sentences
 COMMON = 2_000  # matches from which on a word says nothing about places
 REACH, SENTENCES, NEARLY = 500, 3, 0.75  # what is answered together: within so many characters, so many, so good
