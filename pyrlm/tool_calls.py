@@ -48,33 +48,21 @@ class ToolCalls:
     def __init__(self, recorder: Recorder, at_once: int) -> None:
         self.parent: int | None = None
         self.recorder = recorder
+        self._context = contextvars.copy_context()  # code's calls arrive in that of the worker's pipe
         self._slots = asyncio.Semaphore(at_once)
 
     async def make(self, tool: str, arguments: Mapping[str, Any], work: Callable[[], Awaitable[Any]]) -> Any:
-        """Do `work` when there is room, and note it.
-
-        What would end the loop, or leave the code waiting for ever, becomes a RuntimeError: a tool that exits, or one
-        that cancels itself.
-        """
+        """Do `work` when there is room, in the context of whoever began the run, and note it."""
         async with self._slots:
             started = time.perf_counter()
             error: str | None = "stopped with the code that called it"
             value = None
             try:
-                value = await work()
+                value = await asyncio.create_task(_contained(tool, work), context=self._context.copy())
                 error = None
             except Exception as problem:
                 error = f"{type(problem).__name__}: {problem}"
                 raise
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise
-                error = "CancelledError"
-                raise RuntimeError(f"{tool} was cancelled from within") from None
-            except BaseException as problem:
-                error = f"{type(problem).__name__}: {problem}"
-                raise RuntimeError(f"{tool} raised {error}") from problem
             finally:
                 self.recorder.record(
                     "tool_call",
@@ -85,6 +73,21 @@ class ToolCalls:
                     data={"tool": tool, "arguments": {name: brief(value) for name, value in arguments.items()}},
                 )
         return value
+
+
+async def _contained(tool: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    """Do `work`; what would end the loop, or leave the code waiting for ever, becomes a RuntimeError."""
+    try:
+        return await work()
+    except Exception:
+        raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError(f"{tool} was cancelled from within") from None
+    except BaseException as problem:
+        raise RuntimeError(f"{tool} raised {type(problem).__name__}: {problem}") from problem
 
 
 async def in_thread(function: Callable[[], Any]) -> Any:
