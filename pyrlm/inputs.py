@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.context import Context
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyrlm.output import OutputSchema
+    from pyrlm.rlm import RLM
 
-__all__ = ["Inputs", "take_in"]
+__all__ = ["Inputs", "take_in", "with_schema"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,12 @@ def _taken(query: Any, source: Any, output_schema: Any) -> Inputs:
         schema=_schema(output_schema),
         variables=variables,
     )
+
+
+def with_schema(rlm: RLM, output_schema: Any) -> RLM:
+    """Return `rlm` with its schema made, that of a run in the place of its own."""
+    given = rlm.output_schema if output_schema is None else output_schema
+    return rlm if given is None else replace(rlm, output_schema=_schema(given))
 
 
 def _schema(output_schema: Any) -> OutputSchema | None:

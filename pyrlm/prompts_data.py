@@ -63,10 +63,20 @@ def mend_json(reply: str, errors: str) -> Sequence[Message]:
     return [Message(role="assistant", content=reply), Message(role="user", content=told)]
 
 
-def direct_json_system(schema: str) -> str:
-    """Return the system message of a route of one call whose answer has to fit a schema."""
+_DIRECT = "Answer the question from the text that the user gives, and from nothing else."
+_CHECKED = """\
+You check what a text says: first look for every passage that bears on the question, then answer from these alone."""
+
+
+def direct_json_system(schema: str, *, checks: bool = False) -> str:
+    """Return the system message of a route of one call whose answer has to fit a schema.
+
+    Args:
+        schema: The schema.
+        checks: Whether the call checks another answer by a look of its own.
+    """
     return f"""\
-Answer the question from the text that the user gives, and from nothing else. Reply with one JSON object alone:
+{_CHECKED if checks else _DIRECT} Reply with one JSON object alone:
 {{"found": true or false, "quotes": [passages that the answer rests on, copied word for word from the text], "answer": …}}
 "answer" has to fit this JSON Schema:
 {schema}

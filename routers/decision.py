@@ -30,6 +30,7 @@ index, and on more of them."""
 
 _OF_A_TEXT = frozenset({"baseline", "select", "deterministic"})
 _OF_AN_INDEX = frozenset({"retrieval", "retrieval_wide"})
+_NO_SEARCH = "the context is data, in which passages can't be searched for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Facts:
         profile: Profile that the caller named; None: by the kind of the query.
         route: Route that the caller forces.
         plan: Whether a pattern or a marker was given.
+        data: Whether the context is data, of which the text is the JSON.
         retriever: Whether there is an index to search.
         vectors: Whether it can be searched by meaning.
     """
@@ -61,6 +63,7 @@ class Facts:
     profile: ExecutionProfile | None = None
     route: str | None = None
     plan: bool = False
+    data: bool = False
     retriever: bool = False
     vectors: bool = False
 
@@ -146,7 +149,7 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
     sizes = _sizes(facts, config)
     natural = first_match(sizes, config)
     drops = dropped(facts, config)
-    gone = {route: drop.reason for route, drop in drops.items()}
+    gone = {route: drop.reason for route, drop in drops.items()} | ({"select": _NO_SEARCH} if facts.data else {})
     match = _forced(facts, natural, config) if facts.route is not None else _affordable(natural, gone)
     predicted = _predictions(facts, config)
     return RouteDecision(
@@ -159,7 +162,13 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
         limits=limits_of(facts, sizes, config),
         predicted=predicted,
         rejected=rejected_routes(match, sizes, config, gone),
-        would_flip=would_flip(match, sizes, config, forced=facts.route is not None, gone=gone.get(natural.route)),
+        would_flip=would_flip(
+            match,
+            sizes,
+            config,
+            forced=facts.route is not None,
+            gone=drops[natural.route].reason if natural.route in drops else None,
+        ),
         escalation=match.escalation,
         fingerprint=config.fingerprint(),
         limit=drops[natural.route].limit if match.route == "refuse" and natural.route in drops else None,
@@ -216,6 +225,8 @@ def _forced(facts: Facts, natural: Match, config: RouterConfig) -> Match:
         raise ConfigurationError(
             "SmartRouter: route='deterministic' needs pattern=… (a regular expression) or marker=…."
         )
+    if facts.data and route in {"select", "deterministic"}:
+        raise ConfigurationError(f"SmartRouter: route={route!r}: {_NO_SEARCH}; take 'baseline' or 'rlm'.")
     if facts.corpus and route in _OF_A_TEXT:
         raise ConfigurationError(f"SmartRouter: route={route!r} needs a text: pass context=….")
     if route in _OF_AN_INDEX and not facts.retriever:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrlm import prompts
 from pyrlm.calls import Call
 from pyrlm.citations import find_quotes
 from pyrlm.errors import MaxSecondsExceeded
-from pyrlm.replies import parse_direct
+from pyrlm.prompts_data import direct_json_system
+from pyrlm.routers.fitting import Said, ask_fitting, free
 from pyrlm.routers.work import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pyrlm.adapters.base import Message
     from pyrlm.calls import Reply
@@ -50,25 +51,33 @@ async def ask_once(
         PolicyError: A limit leaves no room for the call, or its time is over.
         ModelError: The call failed for good.
     """
+    if work.schema is not None:
+        system = direct_json_system(work.schema.shown(), checks=system is not None)
     messages = prompts.direct_messages(work.query, pieces, system=system, instruction=work.rlm.instruction)
     size = sum(map(len, pieces))
-    reply = await ask_with_room(work, messages, f"{work.query}\n[{route}: {len(pieces)} texts, {size:,} characters]")
-    direct = parse_direct(reply.text)
-    citations, missing = await (check(direct.quotes) if check is not None else _checked(work, direct.quotes))
+    said = await _said(work, messages, f"{work.query}\n[{route}: {len(pieces)} texts, {size:,} characters]")
+    citations, missing = await (check(said.quotes) if check is not None else _checked(work, said.quotes))
     return Answer(
         route=route,
-        text=direct.answer,
-        value=direct.answer,
+        text=said.text,
+        value=said.value,
         citations=citations,
         missing=missing,
         coverage=coverage,
-        abstained=direct.abstained,
-        cut=reply.cut,
-        signal=_signal(
-            reply, direct.answer, abstained=direct.abstained, quotes=len(direct.quotes), missing=len(missing)
-        ),
-        calibration=_calibration(work, reply, messages) if route == "baseline" else None,
+        abstained=said.abstained,
+        cut=said.reply.cut,
+        signal=_signal(said, missing=len(missing)),
+        calibration=_calibration(work, said.reply, messages) if route == "baseline" else None,
     )
+
+
+async def _said(work: Work, messages: list[Message], shown: str) -> Said:
+    async def ask(asked: Sequence[Message], options: dict[str, Any]) -> Reply:
+        return await ask_with_room(work, list(asked), shown, options)
+
+    if work.schema is None:
+        return free(await ask(messages, {}))
+    return await ask_fitting(ask, messages, work.schema, work.root)
 
 
 async def _checked(work: Work, quotes: Sequence[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
@@ -77,9 +86,11 @@ async def _checked(work: Work, quotes: Sequence[str]) -> tuple[tuple[Citation, .
     return await asyncio.to_thread(find_quotes, quotes, work.context)
 
 
-async def ask_with_room(work: Work, messages: list[Message], shown: str) -> Reply:
+async def ask_with_room(
+    work: Work, messages: list[Message], shown: str, options: Mapping[str, Any] | None = None
+) -> Reply:
     """Ask; a reply that was cut is asked for once more with more room, before anything else is tried."""
-    reply = await _ask(work, messages, shown, work.answer_tokens)
+    reply = await _ask(work, messages, shown, work.answer_tokens, options)
     if not reply.cut:
         return reply
     more = _more_room(work, messages, reply)
@@ -88,16 +99,19 @@ async def ask_with_room(work: Work, messages: list[Message], shown: str) -> Repl
         return reply
     reason = f"the reply was cut at {reply.max_tokens} tokens: asked again with {more}"
     work.caller.recorder.record("escalation", reason=reason)
-    return await _ask(work, messages, shown, more)
+    return await _ask(work, messages, shown, more, options)
 
 
-async def _ask(work: Work, messages: list[Message], shown: str, max_tokens: int) -> Reply:
+async def _ask(
+    work: Work, messages: list[Message], shown: str, max_tokens: int, options: Mapping[str, Any] | None
+) -> Reply:
     call = Call(
         messages=messages,
         purpose="direct",
         kind="direct_call",
         max_tokens=max_tokens,
         temperature=work.rlm.temperature,
+        options=options or {},
         cached=True,
         shown=shown,
     )
@@ -125,18 +139,25 @@ def _more_room(work: Work, messages: list[Message], reply: Reply) -> int:
     return most
 
 
-def _signal(reply: Reply, text: str, *, abstained: bool, quotes: int, missing: int) -> str:
+def _signal(said: Said, *, missing: int) -> str:
     """Say what speaks against a reply; empty where nothing does."""
+    reply = said.reply
     if reply.response.refusal or reply.response.finish_reason == "content_filter":
         return f"the model refused: {(reply.response.refusal or 'content filter')[:200]}"
     if reply.cut:
         return f"the reply was cut at {reply.max_tokens} tokens"
-    if abstained:
+    return _signal_of_answer(said, missing)
+
+
+def _signal_of_answer(said: Said, missing: int) -> str:
+    if said.abstained:
         return "the model says that what it read does not hold the answer"
-    if not text.strip():
+    if said.misfit and said.reply.text.strip():
+        return f"the answer does not fit the schema: {said.misfit[:500]}"
+    if not said.text.strip():
         return "the reply was empty"
     if missing:
-        return f"{missing} of {quotes} quotes are not in the text"
+        return f"{missing} of {len(said.quotes)} quotes are not in the text"
     return ""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pyrlm.errors import AuthenticationError, PolicyError
 from pyrlm.routers.result import RouterResult
+from pyrlm.values import value_facts
 
 if TYPE_CHECKING:
     from pyrlm.result import Status
@@ -32,7 +33,12 @@ def conclude(work: Work, answer: Answer, verdict: Verdict | None, *, raise_error
         usage=result.usage,
         cost_usd=result.cost_usd,
         elapsed=result.elapsed,
-        data={"method": result.method, "budget": work.caller.budget.summary(), "coverage": result.coverage},
+        data={
+            "method": result.method,
+            "budget": work.caller.budget.summary(),
+            "coverage": result.coverage,
+            **value_facts(result.value),
+        },
     )
     if error is not None and (raise_errors or isinstance(error, AuthenticationError)):
         error.result = cast("Any", result)  # typed as the loop's result; both have output, usage, cost and trace

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.context import Context
+from pyrlm.data import DataContext, query_text
 from pyrlm.errors import ConfigurationError
 from pyrlm.retrievers.protocol import has_vectors
 from pyrlm.routers.decision import Facts
@@ -16,7 +17,6 @@ from pyrlm.routers.query_kinds import QueryKind, classify_query
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Sequence
     from enum import StrEnum
 
     from pyrlm.calls import Model
@@ -31,6 +31,7 @@ class Request:
     """A question and what the caller wants of it; see `SmartRouter.run`."""
 
     query: str
+    asked: Any
     context: Context | None
     kind: QueryKind
     profile: ExecutionProfile | None
@@ -58,14 +59,15 @@ class Request:
             profile=self.profile,
             route=self.route,
             plan=self.plan is not None,
+            data=isinstance(context, DataContext),
             retriever=retriever is not None,
             vectors=retriever is not None and has_vectors(retriever),
         )
 
 
 def make_request(
-    query: str,
-    context: Context | str | Sequence[str] | None,
+    query: Any,
+    context: Any,
     *,
     profile: ExecutionProfile | str | None,
     route: str | None,
@@ -78,13 +80,19 @@ def make_request(
     Raises:
         ConfigurationError: One of them can't be used; says what was given and what is expected.
     """
-    if not isinstance(query, str) or not query.strip():
-        given = "an empty query" if isinstance(query, str) else f"query={type(query).__name__}"
-        raise ConfigurationError(f"SmartRouter: {given}: expected the question, a string.")
+    if not query:
+        raise ConfigurationError("SmartRouter: an empty query: expected the question.")
+    text = query_text(query)
+    if not text.strip():
+        raise ConfigurationError("SmartRouter: an empty query: expected the question.")
+    material = None if context is None else Context.of(context)
+    if isinstance(material, DataContext) and not (pattern is None and marker is None):
+        raise ConfigurationError("SmartRouter: pattern=… and marker=… look in a text; the context is data.")
     return Request(
-        query=query,
-        context=None if context is None else Context.of(context),
-        kind=classify_query(query) if kind is None else QueryKind(_member(QueryKind, "kind", kind)),
+        query=text,
+        asked=query,
+        context=material,
+        kind=classify_query(text) if kind is None else QueryKind(_member(QueryKind, "kind", kind)),
         profile=profile_named(profile),
         route=route,
         plan=None if pattern is None and marker is None else Plan(pattern=pattern, marker=marker),

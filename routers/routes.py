@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyrlm.errors import ContextLengthError, ModelError, PolicyError, ReplError
 from pyrlm.replies import is_abstention
 from pyrlm.routers.deterministic import extract
+from pyrlm.routers.fitting import fit_found
 from pyrlm.routers.one_call import ask_once
 from pyrlm.routers.profiles import stages_of
 from pyrlm.routers.query_kinds import QueryKind
@@ -93,10 +94,13 @@ async def _deterministic(work: Work) -> Answer:
         work.notes.append(f"deterministic: {result.reason}")
     values = [found.text for found in result.found]
     signal = result.reason if timed_out else "" if values else "the pattern or marker is nowhere in the text"
+    fitted = fit_found(work.schema, values)
+    if fitted is not None and not signal:
+        signal = f"what was found does not fit the schema: {fitted.told()}" if fitted.problems else ""
     return Answer(
         route="deterministic",
-        text="\n".join(values if len(set(values)) > 1 else values[:1]),
-        value=values,
+        text="\n".join(values if len(set(values)) > 1 else values[:1]) if fitted is None else fitted.text,
+        value=values if fitted is None else fitted.value,
         citations=work.cite((found.doc, found.start, found.end) for found in result.found),
         coverage=0.0,
         signal=signal,
@@ -107,7 +111,7 @@ async def _loop(work: Work) -> Answer:
     stages = stages_of(work.decision.profile, work.decision.kind, corpus=work.corpus)
     context = None if work.corpus else work.context
     try:
-        result = await work.rlm.arun(work.query, context, stages=stages, caller=work.caller, notes=_tried_before(work))
+        result = await work.rlm.arun(work.asked, context, stages=stages, caller=work.caller, notes=_tried_before(work))
     except (PolicyError, ModelError, ReplError) as error:
         return _ended_early(error)
     finally:

@@ -11,6 +11,7 @@ from pyrlm.calls import Caller, Model
 from pyrlm.context import Context
 from pyrlm.errors import ConfigurationError, PyRLMError
 from pyrlm.evidence import open_searches
+from pyrlm.inputs import with_schema
 from pyrlm.policy import Policy
 from pyrlm.rlm import RLM
 from pyrlm.routers.config import RouterConfig
@@ -26,7 +27,7 @@ from pyrlm.trace import Recorder
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pyrlm.cache import DiskCache
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pyrlm.routers.profiles import ExecutionProfile
     from pyrlm.routers.query_kinds import QueryKind
     from pyrlm.routers.result import RouterResult
+
+    Query = str | Mapping[str, Any] | list[Any]
 
 __all__ = ["SmartRouter"]
 
@@ -99,8 +102,8 @@ class SmartRouter:
 
     def decide(
         self,
-        query: str,
-        context: Context | str | Sequence[str] | None = None,
+        query: Query,
+        context: Any = None,
         *,
         profile: ExecutionProfile | str | None = None,
         route: str | None = None,
@@ -119,8 +122,8 @@ class SmartRouter:
 
     def run(
         self,
-        query: str,
-        context: Context | str | Sequence[str] | None = None,
+        query: Query,
+        context: Any = None,
         *,
         profile: ExecutionProfile | str | None = None,
         route: str | None = None,
@@ -128,18 +131,20 @@ class SmartRouter:
         pattern: str | re.Pattern[str] | None = None,
         marker: str | None = None,
         escalate: bool = True,
+        output_schema: Any = None,
     ) -> RouterResult:
         """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
 
         Args:
             query: The question.
-            context: A `Context`, a string, or a list of strings (documents).
+            context: A `Context`, a string, a list of strings (documents), or data; see `RLM.run`.
             profile: Profile of this run; None: the router's own, else by the kind of the query.
             route: Take this route, whatever the table says.
             kind: Kind of the query, where the caller knows better than the rules.
             pattern: Regular expression whose matches (first group, where it has one) are the answer.
             marker: Text after which the answer stands, up to the end of its line.
             escalate: Whether other routes may follow one whose answer shows a signal of failure.
+            output_schema: What the answer has to be, see `RLM`; in the place of the router's option of this name.
 
         Returns:
             The result; ``output, trace = router.run(…)`` unpacks it.
@@ -159,13 +164,14 @@ class SmartRouter:
             pattern=pattern,
             marker=marker,
             escalate=escalate,
+            output_schema=output_schema,
         )
         return portal.run(call)
 
     async def arun(
         self,
-        query: str,
-        context: Context | str | Sequence[str] | None = None,
+        query: Query,
+        context: Any = None,
         *,
         profile: ExecutionProfile | str | None = None,
         route: str | None = None,
@@ -173,6 +179,7 @@ class SmartRouter:
         pattern: str | re.Pattern[str] | None = None,
         marker: str | None = None,
         escalate: bool = True,
+        output_schema: Any = None,
     ) -> RouterResult:
         """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
         recorder = Recorder(self._listener, self._trace_path)
@@ -180,7 +187,7 @@ class SmartRouter:
             request = make_request(
                 query, context, profile=profile or self.profile, route=route, kind=kind, pattern=pattern, marker=marker
             )
-            work = self._work(request, recorder)
+            work = self._work(request, recorder, output_schema)
             routes = (work.decision.route, *(work.decision.escalation if escalate else ()))
             answer = await answer_by_routes(work, routes)
             checkable = work.decision.verify and answer.says_something and answer.error is None
@@ -192,7 +199,7 @@ class SmartRouter:
         finally:
             recorder.close()
 
-    def _work(self, request: Request, recorder: Recorder) -> Work:
+    def _work(self, request: Request, recorder: Recorder, output_schema: Any) -> Work:
         """Begin a run: its decision, its budget and its trace."""
         chars = request.context.len_chars() if request.context is not None else 0
         recorder.record("run_started", prompt=request.query, data={"chars": chars})
@@ -201,10 +208,11 @@ class SmartRouter:
         recorder.record("route", reason=decision.explain(), data=decision.as_dict())
         return Work(
             query=request.query,
+            asked=request.asked,
             context=request.context if request.context is not None else Context.from_text(""),
             decision=decision,
             config=self.config,
-            rlm=self._rlm,
+            rlm=with_schema(self._rlm, output_schema),
             root=self._root,
             caller=Caller(Budget(self.policy), recorder, self.cache, self._rlm.max_concurrent_subcalls),
             usable_tokens=usable_tokens(facts.window, facts.query_tokens, self.config),

@@ -142,8 +142,10 @@ def _second_route(work: Work, first: Answer) -> str:
         order = ["baseline", "rlm"] if first.route != "baseline" or work.small else ["rlm", "baseline"]
         if first.route == "rlm":
             order = ["baseline", "select"]
-    fitting = [route for route in order if route != "baseline" or work.fits]
-    return fitting[0] if fitting else "select"
+    fitting = [
+        route for route in order if (route != "baseline" or work.fits) and (route != "select" or not work.is_data)
+    ]
+    return fitting[0] if fitting else "rlm" if work.is_data else "select"
 
 
 async def _ask_again(work: Work, route: str) -> Answer:

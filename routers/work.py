@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.citations import Citation
+from pyrlm.data import DataContext
 from pyrlm.evidence import check_quotes
 from pyrlm.routers.limits import answer_reserve
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pyrlm.calls import Caller, Model
     from pyrlm.context import Context
     from pyrlm.errors import PyRLMError
+    from pyrlm.output import OutputSchema
     from pyrlm.retrievers.protocol import Hit
     from pyrlm.rlm import RLM
     from pyrlm.routers.config import RouterConfig
@@ -71,7 +73,8 @@ class Work:
     """One routed run: one budget, one trace, one cache for all its routes.
 
     Attributes:
-        query: The question.
+        query: The question as text.
+        asked: The question as it was given.
         context: The text; an empty one where an index is all that there is.
         decision: Which route comes first, and why.
         config: Thresholds.
@@ -88,6 +91,7 @@ class Work:
     """
 
     query: str
+    asked: Any
     context: Context
     decision: RouteDecision
     config: RouterConfig
@@ -101,6 +105,17 @@ class Work:
     read: list[Hit] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def schema(self) -> OutputSchema | None:
+        """What the answer has to be."""
+        schema: OutputSchema | None = self.rlm.output_schema  # made by the router
+        return schema
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the material is data, of which the text is the JSON."""
+        return isinstance(self.context, DataContext)
 
     @property
     def answer_tokens(self) -> int:

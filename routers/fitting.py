@@ -1,0 +1,107 @@
+"""One call whose answer has to fit a schema: the provider's own structured output where it takes it, checked anyway."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from pyrlm.adapters.calling import accepts_option
+from pyrlm.errors import ModelError, PolicyError
+from pyrlm.output import json_in
+from pyrlm.prompts_data import mend_json
+from pyrlm.replies import is_abstention, parse_direct
+from pyrlm.routers.response_format import refuses_format, response_format
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pyrlm.adapters.base import Message
+    from pyrlm.calls import Model, Reply
+    from pyrlm.output import Checked, OutputSchema
+
+    Ask = Callable[[Sequence[Message], dict[str, Any]], Awaitable[Reply]]
+
+__all__ = ["Said", "ask_fitting", "fit_found", "free"]
+
+_refused: WeakKeyDictionary[Model, set[str]] = WeakKeyDictionary()
+"""Schemas that a model's provider has refused as `response_format`; ``""`` for all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a reply says: the answer, its quotes, and why it does not fit the schema, where it does not."""
+
+    reply: Reply
+    text: str
+    value: Any
+    quotes: tuple[str, ...] = ()
+    abstained: bool = False
+    misfit: str = ""
+
+
+def free(reply: Reply) -> Said:
+    """Read a reply that need not fit a schema."""
+    direct = parse_direct(reply.text)
+    return Said(reply=reply, text=direct.answer, value=direct.answer, quotes=direct.quotes, abstained=direct.abstained)
+
+
+async def ask_fitting(ask: Ask, messages: Sequence[Message], schema: OutputSchema, model: Model) -> Said:
+    """Ask for an object with answer and quotes; once more, with the errors, where the answer does not fit."""
+    reply = await _asked(ask, messages, schema, model)
+    said = _read(reply, schema)
+    if not said.misfit or reply.cut or reply.response.refusal or not reply.text.strip():
+        return said
+    try:
+        again = await _asked(ask, [*messages, *mend_json(reply.text, said.misfit)], schema, model)
+    except PolicyError:
+        return said
+    return _read(again, schema)
+
+
+async def _asked(ask: Ask, messages: Sequence[Message], schema: OutputSchema, model: Model) -> Reply:
+    refused = _refused.setdefault(model, set())
+    whole = schema.whole()
+    if not accepts_option(model.adapter, "response_format") or refused & {"", whole}:
+        return await ask(messages, {})
+    try:
+        return await ask(messages, {"response_format": response_format(schema.json_schema)})
+    except ModelError as error:
+        which = refuses_format(error)
+        if which is None:
+            raise
+        refused.add(whole if which == "schema" else "")
+    return await ask(messages, {})
+
+
+def _read(reply: Reply, schema: OutputSchema) -> Said:
+    """Read the object that was asked for; the bare answer is taken too."""
+    found = json_in(reply.text)
+    data = json.loads(found) if found is not None else None
+    if isinstance(data, dict) and "answer" in data and ("found" in data or schema.check_text(reply.text).problems):
+        if data.get("found") is False:
+            return Said(reply=reply, text="", value=None, abstained=True)
+        quotes = data.get("quotes")
+        given = quotes if isinstance(quotes, list) else []
+        return _said(
+            reply, schema.check_text(json.dumps(data["answer"])), tuple(q for q in given if isinstance(q, str))
+        )
+    checked = schema.check_text(reply.text)
+    if is_abstention(reply.text) and (checked.problems or isinstance(checked.value, str)):
+        return Said(reply=reply, text="", value=None, abstained=True)
+    return _said(reply, checked, ())
+
+
+def _said(reply: Reply, checked: Checked, quotes: tuple[str, ...]) -> Said:
+    return Said(reply=reply, text=checked.text, value=checked.value, quotes=quotes, misfit=checked.told())
+
+
+def fit_found(schema: OutputSchema | None, values: Sequence[str]) -> Checked | None:
+    """Fit found values to a schema: as a list, else as the one value that they all are; None without a schema."""
+    if schema is None:
+        return None
+    checked = schema.check_value(list(values))
+    if checked.problems and len(set(values)) == 1:
+        return schema.check_value(values[0])
+    return checked
