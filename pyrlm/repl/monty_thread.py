@@ -8,6 +8,7 @@ event loop while the thread waits.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextlib
 import os
 import queue
@@ -213,10 +214,11 @@ class MontyThread:
         error = answer.exception
         if error is None:
             return step.resume({"return_value": answer.value})
+        named = RuntimeError(f"{answer.error_type}: {answer.error}")  # for what Monty has not
         try:
-            return step.resume({"exception": error})
-        except TypeError:  # an exception that Monty has not
-            return step.resume({"exception": RuntimeError(f"{answer.error_type}: {answer.error}")})
+            return step.resume({"exception": error if hasattr(builtins, type(error).__name__) else named})
+        except TypeError:
+            return step.resume({"exception": named})
 
     def save(self) -> tuple[bytes, int]:
         """Return the session's state, to be loaded into another one."""
