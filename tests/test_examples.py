@@ -63,6 +63,10 @@ def test_the_loop_finds_every_needle_and_the_direct_call_ends_at_the_window():
     assert found["128000", "baseline"] == found["2000000", "baseline"] == "no"
 
 
+def test_both_backends_give_the_same_answer():
+    assert "same answer on both: True" in run("two_backends", "--megabytes", "2")
+
+
 def test_the_plot_can_be_kept_as_a_picture(tmp_path):
     run("rlm_vs_baseline", "--sizes", "2000", "--svg", str(tmp_path / "needle.svg"))
     assert (tmp_path / "needle.svg").read_text().startswith("<svg")
