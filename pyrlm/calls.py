@@ -52,6 +52,10 @@ class Model:
         own: Price | None = self._price or getattr(self.adapter, "price", None)
         return own or price_for(self.name, endpoint=self.endpoint)
 
+    def price_of(self, response: ModelResponse) -> Price | None:
+        """Price that `response` is charged by: the caller's own, else that of the model that answered, where it says so."""
+        return self._price or response.price or self.price
+
     @cached_property
     def window(self) -> Window:
         """What the model can take in, with source and date; conservative where the model is not known."""
@@ -217,13 +221,15 @@ class Caller:
         finally:
             on_retry.reset(token)
         usage = Usage.parse(response.usage) or self._counted(model, call, response)
-        cost = model.price.cost(usage) if model.price is not None else None
+        price = model.price_of(response)
+        cost = price.cost(usage) if price is not None else None
         self.budget.settle(reservation, usage, cost)
         step = self._record(
             call.kind,
             model,
             call,
             output=response.text,
+            answered_by=response.answered_by,
             usage=usage,
             cost_usd=cost,
             elapsed=time.perf_counter() - started,
@@ -238,10 +244,12 @@ class Caller:
             estimated=True,
         )
 
-    def _record(self, kind: StepKind, model: Model, call: Call, **values: Any) -> TraceStep:
+    def _record(
+        self, kind: StepKind, model: Model, call: Call, *, answered_by: str | None = None, **values: Any
+    ) -> TraceStep:
         shown = call.shown if call.shown is not None else call.messages[-1]["content"]
         return self.recorder.record(
-            kind, model=model.name, prompt=shown, parent=call.parent, depth=call.depth, **values
+            kind, model=answered_by or model.name, prompt=shown, parent=call.parent, depth=call.depth, **values
         )
 
     def _record_retry(self, model: Model, call: Call, retry: Retry) -> None:

@@ -15,7 +15,7 @@ from pyrlm.errors import ConfigurationError
 from pyrlm.price_table import TableInfo, find_entries, is_local, preload, table_info
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyrlm.adapters.base import Usage
 
@@ -25,6 +25,7 @@ __all__ = [
     "PriceTier",
     "TableInfo",
     "Window",
+    "highest_price",
     "preload",
     "price_for",
     "table_info",
@@ -203,6 +204,28 @@ def window_for(
     local = endpoint is not None and is_local(endpoint)
     listed = None if model is None or local else _listed_window(model, provider, endpoint)
     return listed if listed is not None else _unknown_window(model or "unnamed")
+
+
+def highest_price(prices: Sequence[Price]) -> Price:
+    """Return the prices that no call to any of several models passes."""
+    starts = sorted({tier.above_tokens for price in prices for tier in price.tiers})
+    return Price(
+        **_highest(prices),
+        tiers=tuple(
+            PriceTier(above_tokens=start, **_highest([price._tier(start + 1) for price in prices]))  # noqa: SLF001
+            for start in starts
+        ),
+        source="highest of " + ", ".join(price.source for price in prices),
+        date=min(price.date for price in prices),
+    )
+
+
+def _highest(kinds: Sequence[Price | PriceTier]) -> dict[str, float]:
+    # A cached or written token without a price of its own costs what others do.
+    return {
+        name: max(kind.input_usd_per_mtok if (own := getattr(kind, name)) is None else own for kind in kinds)
+        for name in _PRICES
+    }
 
 
 @lru_cache(maxsize=1024)

@@ -17,6 +17,7 @@ import pytest
 from openai_server import Cut, Drip, Drop, LoopbackServer, Raw, Reply, Stall, Status, rate_limited, too_long
 
 from pyrlm.adapters import (
+    PRESETS,
     AzureOpenAIAdapter,
     GenericChatAdapter,
     ModelResponse,
@@ -44,7 +45,7 @@ VARIABLES = [
     name
     for prefix in ("LLM", "OPENAI", "AZURE_OPENAI", "OPENROUTER", "OLLAMA")
     for name in (f"{prefix}_API_KEY", f"{prefix}_BASE_URL", f"{prefix}_ENDPOINT", f"{prefix}_API_VERSION")
-] + ["AZURE_ACCOUNT_NAME", "HF_TOKEN", "TOGETHER_API_KEY", "FIREWORKS_API_KEY"]
+] + ["AZURE_ACCOUNT_NAME", "HF_TOKEN", "GEMINI_API_KEY", "TOGETHER_API_KEY", "FIREWORKS_API_KEY"]
 
 
 @pytest.fixture(autouse=True)
@@ -717,6 +718,12 @@ def test_other_apis_take_a_bearer_key_and_plain_text():
         ("huggingface:org/m", {"HF_TOKEN": KEY}, "https://router.huggingface.co/v1", "org/m"),
         ("together:org/m", {"TOGETHER_API_KEY": KEY}, "https://api.together.xyz/v1", "org/m"),
         ("fireworks:m", {"FIREWORKS_API_KEY": KEY}, "https://api.fireworks.ai/inference/v1", "m"),
+        ("groq:org/m", {"GROQ_API_KEY": KEY}, "https://api.groq.com/openai/v1", "org/m"),
+        ("deepseek:m", {"DEEPSEEK_API_KEY": KEY}, "https://api.deepseek.com/v1", "m"),
+        ("mistral:m", {"MISTRAL_API_KEY": KEY}, "https://api.mistral.ai/v1", "m"),
+        ("xai:m", {"XAI_API_KEY": KEY}, "https://api.x.ai/v1", "m"),
+        ("cerebras:m", {"CEREBRAS_API_KEY": KEY}, "https://api.cerebras.ai/v1", "m"),
+        ("gemini:m", {"GOOGLE_API_KEY": KEY}, "https://generativelanguage.googleapis.com/v1beta/openai", "m"),
         ("azure:d", {"AZURE_OPENAI_API_KEY": KEY, "AZURE_ACCOUNT_NAME": "me"}, "https://me.openai.azure.com", "d"),
     ],
 )
@@ -738,8 +745,30 @@ def test_a_local_server_does_not_get_the_key_of_openai(monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("provider", sorted(PRESETS))
+def test_seed_stop_and_effort_reach_every_provider(provider):
+    with LoopbackServer() as server:
+        adapter = get_adapter(f"{provider}:m", base_url=server.url, api_key=KEY)
+        ask(adapter, seed=7, stop=["x"], reasoning_effort="low")
+    body = server.bodies[0]
+    assert (body["random_seed" if provider == "mistral" else "seed"], body["stop"], body["reasoning_effort"]) == (
+        7,
+        ["x"],
+        "low",
+    )
+
+
+def test_thinking_in_a_reply_is_not_sent_back():
+    said = [*HELLO, {"role": "assistant", "content": "<think>secret</think>\n\nan <think>answer</think>"}, *HELLO]
+    with LoopbackServer() as server:
+        ask(adapter_for(server), said)
+    assert [m["content"] for m in server.bodies[0]["messages"]] == ["hello", "an <think>answer</think>", "hello"]
+
+
 def test_short_names_that_are_none_say_what_there_is():
-    with pytest.raises(ConfigurationError, match=r"no provider is called 'opnai'; there are azure:, .*ollama:.*vllm:"):
+    with pytest.raises(
+        ConfigurationError, match=r"no provider is called 'opnai'; there are anthropic:, azure:, .*ollama:.*vllm:"
+    ):
         get_adapter("opnai:gpt-4.1")
     with pytest.raises(ConfigurationError, match='write "openai:NAME"'):
         get_adapter("openai:")

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from pyrlm.adapters.anthropic import AnthropicAdapter
     from pyrlm.adapters.azure import AzureOpenAIAdapter
     from pyrlm.adapters.base import AsyncModelAdapter, Message, ModelAdapter, ModelResponse, Retry, Usage
-    from pyrlm.adapters.calling import acomplete
+    from pyrlm.adapters.calling import acomplete, astream
     from pyrlm.adapters.command import CommandAdapter
     from pyrlm.adapters.extractive import ExtractiveAdapter
     from pyrlm.adapters.fake import FakeAdapter, FakeCall
+    from pyrlm.adapters.fallback import FallbackAdapter
     from pyrlm.adapters.generic import GenericChatAdapter
     from pyrlm.adapters.openai_compat import OpenAICompatAdapter
     from pyrlm.adapters.presets import PRESETS, Preset, get_adapter
@@ -27,6 +28,7 @@ _HOMES = {
     "ExtractiveAdapter": "extractive",
     "FakeAdapter": "fake",
     "FakeCall": "fake",
+    "FallbackAdapter": "fallback",
     "GenericChatAdapter": "generic",
     "Message": "base",
     "ModelAdapter": "base",
@@ -37,6 +39,7 @@ _HOMES = {
     "Retry": "base",
     "Usage": "base",
     "acomplete": "calling",
+    "astream": "calling",
     "get_adapter": "presets",
 }
 
@@ -49,6 +52,7 @@ __all__ = [
     "ExtractiveAdapter",
     "FakeAdapter",
     "FakeCall",
+    "FallbackAdapter",
     "GenericChatAdapter",
     "Message",
     "ModelAdapter",
@@ -59,6 +63,7 @@ __all__ = [
     "Retry",
     "Usage",
     "acomplete",
+    "astream",
     "get_adapter",
 ]
 

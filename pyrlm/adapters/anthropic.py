@@ -87,11 +87,7 @@ class AnthropicAdapter(StreamingChatAdapter):
         default_options: Mapping[str, Any] | None = None,
         rate_limit: RateLimit | None = None,
     ) -> None:
-        check_model(model)
-        if prompt_cache not in _CACHE:
-            raise ConfigurationError(f"prompt_cache={prompt_cache!r}: expected one of {', '.join(_CACHE)}.")
-        if find_spec("anthropic") is None:
-            raise ConfigurationError('AnthropicAdapter needs the package anthropic: pip install "pyrlm[anthropic]".')
+        _check(model, prompt_cache)
         if client is not None:
             refuse_beside_client(api_key=api_key, base_url=base_url, default_headers=default_headers)
             url, key = client_address(client), ""
@@ -146,3 +142,15 @@ class AnthropicAdapter(StreamingChatAdapter):
 
     def _pieces(self) -> Pieces:
         return MessagePieces()
+
+
+def _check(model: str, prompt_cache: str) -> None:
+    check_model(model)
+    if prompt_cache not in _CACHE:
+        raise ConfigurationError(f"prompt_cache={prompt_cache!r}: expected one of {', '.join(_CACHE)}.")
+    try:
+        installed = find_spec("anthropic") is not None
+    except ValueError:  # a module that was put in its place by hand
+        installed = False
+    if not installed:
+        raise ConfigurationError('AnthropicAdapter needs the package anthropic: pip install "pyrlm[anthropic]".')

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, runtime_checkable
 
 from pyrlm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyrlm.pricing import Price
 
 __all__ = ["AsyncModelAdapter", "Message", "ModelAdapter", "ModelResponse", "Retry", "Usage", "on_retry"]
 
@@ -105,6 +108,8 @@ class ModelResponse:
         finish_reason: ``"stop"``, ``"length"`` (cut by the token limit), ``"content_filter"``, … or None.
         model: Name of the model that answered, where it differs from the one asked or is known better.
         refusal: The model's own words of refusal, where the provider reports them apart from the text.
+        answered_by: Name of the model that answered, from an adapter that chooses among several; the trace shows it.
+        price: Its price, by which the call is then charged; None: that of the adapter that was asked.
     """
 
     text: str
@@ -112,6 +117,8 @@ class ModelResponse:
     finish_reason: str | None = None
     model: str | None = None
     refusal: str | None = None
+    answered_by: str | None = None
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -126,7 +133,7 @@ class ModelAdapter(Protocol):
     """The protocol of a synchronous model of one's own.
 
     Optional attributes that pyrlm reads where they exist: `model` (str, for prices, windows and the cache key),
-    `endpoint` (str, part of the cache key), `context_window` (int, tokens).
+    `endpoint` (str, part of the cache key), `context_window` (int, tokens), `price` (`pyrlm.pricing.Price`).
     """
 
     def complete(

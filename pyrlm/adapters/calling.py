@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import os
+from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,10 +18,10 @@ from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, Mod
 from pyrlm.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["accepts_option", "acomplete", "check_adapter", "in_thread"]
+__all__ = ["accepts_option", "acomplete", "astream", "check_adapter", "in_thread"]
 
 _T = TypeVar("_T")
 
@@ -53,19 +54,12 @@ async def acomplete(
     """
     check_adapter(adapter)
     call, is_async = _method(adapter)
-    plan = plan_for(call)
-    for name in options:
-        if not plan.takes_option(name):
-            raise ConfigurationError(
-                f"{type(adapter).__name__} doesn't take the option {name!r}; add **options to its "
-                f"{call.__name__}(messages, max_tokens, temperature)."
-            )
-    places, names = plan.arguments(messages=messages, max_tokens=max_tokens, temperature=temperature)
+    places, names = _arguments(adapter, call, (messages, max_tokens, temperature), options)
     try:
         if is_async:
-            reply = call(*places, **names, **options)
+            reply = call(*places, **names)
         else:
-            reply = await in_thread(call, *places, **names, **options)
+            reply = await in_thread(call, *places, **names)
         if inspect.isawaitable(reply):
             reply = await reply
     except PyRLMError:
@@ -73,6 +67,52 @@ async def acomplete(
     except Exception as error:  # noqa: BLE001 - an adapter of the user's may raise anything
         raise _wrapped(adapter, error) from _safe_cause(error)
     return _checked(adapter, reply)
+
+
+async def astream(
+    adapter: Any, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
+) -> AsyncGenerator[str | ModelResponse, None]:
+    """Ask `adapter`; yield the text of its reply as it comes, then the whole reply.
+
+    An adapter without an `astream` of its own gives its text in one piece. Arguments and errors are those of
+    `acomplete`. Close the generator (`contextlib.aclosing`) to end a reply early.
+    """
+    check_adapter(adapter)
+    call = getattr(adapter, "astream", None)
+    if not callable(call):
+        reply = await acomplete(adapter, messages, max_tokens, temperature, **options)
+        if reply.text:
+            yield reply.text
+        yield reply
+        return
+    places, names = _arguments(adapter, call, (messages, max_tokens, temperature), options)
+    try:
+        async with aclosing(call(*places, **names)) as items:
+            async for item in items:
+                yield item if isinstance(item, str) else _checked(adapter, item)
+    except PyRLMError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise _wrapped(adapter, error) from _safe_cause(error)
+
+
+def _arguments(
+    adapter: Any,
+    call: Callable[..., Any],
+    values: tuple[Sequence[Message], int, float | None],
+    options: dict[str, Any],
+) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The arguments of a call by place and by name, options included."""
+    plan = plan_for(call)
+    for name in options:
+        if not plan.takes_option(name):
+            raise ConfigurationError(
+                f"{type(adapter).__name__} doesn't take the option {name!r}; add **options to its "
+                f"{call.__name__}(messages, max_tokens, temperature)."
+            )
+    messages, max_tokens, temperature = values
+    places, names = plan.arguments(messages=messages, max_tokens=max_tokens, temperature=temperature)
+    return places, {**names, **options}
 
 
 def check_adapter(adapter: Any) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI, OpenAI
 
+    from pyrlm.adapters.base import Message
     from pyrlm.adapters.rate_limit import RateLimit
     from pyrlm.adapters.sdk import Sdk
 
@@ -39,6 +40,7 @@ class OpenAICompatAdapter(StreamingChatAdapter):
         default_options: Parameters sent with every request, such as ``{"seed": 7}``.
         rate_limit: Requests, tokens and concurrency that this endpoint is limited to, over all runs of the process.
         key_variables: Environment variables looked up for the key, in this order.
+        option_names: Options that the server takes under another name than OpenAI, such as ``{"seed": "random_seed"}``.
 
     Raises:
         ConfigurationError: There is no key for a server that is not local, or an argument can't be used.
@@ -58,6 +60,7 @@ class OpenAICompatAdapter(StreamingChatAdapter):
         default_options: Mapping[str, Any] | None = None,
         rate_limit: RateLimit | None = None,
         key_variables: Sequence[str] = ("LLM_API_KEY", "OPENAI_API_KEY"),
+        option_names: Mapping[str, str] | None = None,
     ) -> None:
         check_model(model)
         if client is not None:
@@ -87,6 +90,13 @@ class OpenAICompatAdapter(StreamingChatAdapter):
             at_openai="openai" in url,
             make_client=make_client,
         )
+        self._option_names = dict(option_names or {})
+
+    def _body(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None, options: dict[str, Any]
+    ) -> Any:
+        named = {self._option_names.get(name, name): value for name, value in options.items()}
+        return super()._body(messages, max_tokens, temperature, named)
 
 
 def check_model(model: str, name: str = "model") -> None:

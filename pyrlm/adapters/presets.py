@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.keys import first_set
 from pyrlm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["PRESETS", "Preset", "get_adapter"]
 
@@ -19,18 +22,30 @@ class Preset:
         base_url: Its address; None where only a variable can tell it.
         key_variables: Environment variables that hold its key, in the order in which they are looked up.
         url_variables: Environment variables that overrule `base_url`.
+        option_names: Options that it takes under another name than OpenAI.
     """
 
     base_url: str | None
     key_variables: tuple[str, ...]
     url_variables: tuple[str, ...] = ()
+    option_names: Mapping[str, str] = field(default_factory=dict)
 
 
 PRESETS: dict[str, Preset] = {
+    "cerebras": Preset(base_url="https://api.cerebras.ai/v1", key_variables=("CEREBRAS_API_KEY",)),
+    "deepseek": Preset(base_url="https://api.deepseek.com/v1", key_variables=("DEEPSEEK_API_KEY",)),
     "fireworks": Preset(base_url="https://api.fireworks.ai/inference/v1", key_variables=("FIREWORKS_API_KEY",)),
+    "gemini": Preset(
+        base_url="https://generativelanguage.googleapis.com/v1beta/openai",
+        key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    ),
+    "groq": Preset(base_url="https://api.groq.com/openai/v1", key_variables=("GROQ_API_KEY",)),
     "huggingface": Preset(base_url="https://router.huggingface.co/v1", key_variables=("HF_TOKEN",)),
     "lmstudio": Preset(
         base_url="http://localhost:1234/v1", key_variables=("LMSTUDIO_API_KEY",), url_variables=("LMSTUDIO_BASE_URL",)
+    ),
+    "mistral": Preset(
+        base_url="https://api.mistral.ai/v1", key_variables=("MISTRAL_API_KEY",), option_names={"seed": "random_seed"}
     ),
     "ollama": Preset(
         base_url="http://localhost:11434/v1", key_variables=("OLLAMA_API_KEY",), url_variables=("OLLAMA_BASE_URL",)
@@ -48,6 +63,7 @@ PRESETS: dict[str, Preset] = {
     "vllm": Preset(
         base_url="http://localhost:8000/v1", key_variables=("VLLM_API_KEY",), url_variables=("VLLM_BASE_URL",)
     ),
+    "xai": Preset(base_url="https://api.x.ai/v1", key_variables=("XAI_API_KEY",)),
 }
 """Providers of the OpenAI chat protocol by name. ``anthropic:``, ``azure:`` and ``extractive:`` have adapters of their own."""
 
@@ -99,11 +115,12 @@ def _compatible(provider: str, model: str, options: dict[str, Any]) -> Any:
 
     preset = PRESETS[provider]
     if "client" in options:
-        return OpenAICompatAdapter(model, **options)
+        return OpenAICompatAdapter(model, **({"option_names": preset.option_names} | options))
     url = options.pop("base_url", None) or first_set(preset.url_variables) or preset.base_url
     if url is None:
         raise ConfigurationError(f"{provider}: no address; set {' or '.join(preset.url_variables)}, or pass base_url.")
-    return OpenAICompatAdapter(model, base_url=url, **({"key_variables": preset.key_variables} | options))
+    known = {"key_variables": preset.key_variables, "option_names": preset.option_names}
+    return OpenAICompatAdapter(model, base_url=url, **(known | options))
 
 
 def _extractive(model: str, options: dict[str, Any]) -> Any:
