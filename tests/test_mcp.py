@@ -304,3 +304,11 @@ def test_the_router_has_servers_on_its_loop(web):
     result = SmartRouter(adapter, mcp_servers={"shop": web}).run("Which item is it?", TEXT, route="rlm")
     assert result.value == {"item": "bolt", "pieces": 7}
     assert children() == []
+
+
+def test_the_example_runs():
+    script = Path(__file__).parent.parent / "examples" / "mcp_server.py"
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert "weather connected {'server': 'weather', 'tools': 1, 'resources': 1" in ran.stdout
+    assert "made up for this example" in ran.stdout
+    assert "umbrella: ['Bergen']" in ran.stdout

@@ -8,8 +8,11 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import subprocess
+import sys
 import threading
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
@@ -447,3 +450,13 @@ def test_the_instruction_stands_apart_from_question_and_text_on_every_route(rout
     adapter = FakeAdapter(script)
     SmartRouter(adapter).run("How long does the warranty last?", TEXT, route=route, escalate=False)
     assert "<rules>" not in adapter.calls[0].text
+
+
+@both
+def test_the_example_runs(backend):
+    script = Path(__file__).parent.parent / "examples" / "tools.py"
+    ran = subprocess.run([sys.executable, script, "--backend", backend], capture_output=True, text=True, check=True)
+    assert "['A-103', 'A-104']" in ran.stdout
+    assert "[tool failed: LookupError: no such order]" in ran.stdout
+    assert "refund(amount): expected int" in ran.stdout
+    assert "refunded: ['A-103: 5 euros', 'A-104: 5 euros']" in ran.stdout
