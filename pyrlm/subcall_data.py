@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.prompts import sub_messages
+from pyrlm.prompts import NO_ANSWER, sub_messages
 from pyrlm.prompts_data import mend_json, schema_prompt
 from pyrlm.replies import is_abstention
 from pyrlm.simple_schema import as_json_schema
@@ -56,7 +56,7 @@ async def ask_for_data(ask: Callable[[Sequence[Message]], Awaitable[str]], promp
     if not checked.problems:
         return checked.value
     if is_abstention(said):
-        return said
+        return NO_ANSWER
     again = await ask([*asked, *mend_json(said, checked.told())])
     if again.startswith(_FAILED):
         return again
