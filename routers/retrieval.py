@@ -8,7 +8,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from pyrlm.errors import RetrieverError
+from pyrlm.prompts import DIRECT_SYSTEM
 from pyrlm.routers.one_call import ask_once
+from pyrlm.routers.table import EVERY_ENTRY
 from pyrlm.routers.terms import query_terms
 from pyrlm.routers.work import Answer
 from pyrlm.seen import Seen
@@ -30,6 +32,9 @@ _WIDENED = 6
 """Passages, the best, that are read with what stands around them."""
 _REACH = 500
 """Characters on both sides of a preview, where passages are cut anew for a second opinion."""
+_A_PART = """\
+The passages are the best of a larger corpus. If the question takes all of it (a count, a list, a comparison) and no \
+passage states the answer, reply NO_ANSWER."""
 _SHOWN_METADATA = 200
 _SHOWN_IDS = 10
 
@@ -101,6 +106,8 @@ async def ask_passages(work: Work, route: str, passages: Sequence[Hit], *, syste
         citations, lost = await searches.find_quotes(inside)
         return citations, tuple(quote for quote in quotes if quote in lost or quote not in inside)
 
+    if system is None and work.decision.kind in EVERY_ENTRY:
+        system = f"{DIRECT_SYSTEM}\n{_A_PART}"
     return await ask_once(work, route, [_framed(hit) for hit in passages], coverage=None, system=system, check=check)
 
 

@@ -11,9 +11,9 @@ from pyrlm.routers.deterministic import extract
 from pyrlm.routers.fitting import fit_found
 from pyrlm.routers.one_call import ask_once
 from pyrlm.routers.profiles import stages_of
-from pyrlm.routers.query_kinds import QueryKind
 from pyrlm.routers.retrieval import retrieval, retrieval_wide
 from pyrlm.routers.select import Passage, select
+from pyrlm.routers.table import EVERY_ENTRY
 from pyrlm.routers.work import Answer
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pyrlm.routers.work import Work
 
 __all__ = ["find_passages", "take_route"]
-
-_EVERY_ENTRY = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH})
 
 
 async def take_route(route: str, work: Work) -> Answer:
@@ -155,7 +153,7 @@ def _tried_before(work: Work) -> list[str]:
 
 def _note_coverage(work: Work, result: RunResult) -> None:
     read = result.coverage
-    if work.decision.kind in _EVERY_ENTRY and read is not None and read < work.config.min_coverage:
+    if work.decision.kind in EVERY_ENTRY and read is not None and read < work.config.min_coverage:
         work.notes.append(
             f"a model has read {read:.0%} of the text (min_coverage={work.config.min_coverage:.0%}); the rest was seen "
             "by code alone, or not at all"

@@ -3,8 +3,8 @@
 | rule | condition | route | after a failure signal |
 |---|---|---|---|
 | 1 | forced by the caller | that | nothing, unless allowed |
-| 2 | no text, a retriever: all of the corpus counts, or a named profile with stages | rlm | retrieval_wide, refuse |
-| 2 | no text, a retriever: all else | retrieval | retrieval_wide, rlm, refuse |
+| 2 | no text, a retriever, and a named profile with stages | rlm | retrieval_wide, refuse |
+| 2 | no text, a retriever: all else | retrieval | retrieval_wide (not where every entry counts), rlm, refuse |
 | 3 | no context: an error that says what to pass; an empty text | refuse | nothing |
 | 4 | a pattern or marker was given, the profile allows it | deterministic | row 0 or 5 on |
 | 0 | `baseline_threshold` was given | at most so many characters: baseline; more: never | select for look-ups, rlm |
@@ -28,11 +28,11 @@ from pyrlm.routers.query_kinds import QueryKind
 if TYPE_CHECKING:
     from pyrlm.routers.config import RouterConfig
 
-__all__ = ["Match", "Sizes", "first_match", "row_limit"]
+__all__ = ["EVERY_ENTRY", "Match", "Sizes", "first_match", "row_limit"]
 
 _LOOKUPS = frozenset({QueryKind.LITERAL, QueryKind.SEMANTIC})
-_EVERY_ENTRY = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH})
-_WHOLE = _EVERY_ENTRY | {QueryKind.MULTI_HOP}
+EVERY_ENTRY = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH})
+_WHOLE = EVERY_ENTRY | {QueryKind.MULTI_HOP}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +113,11 @@ def _by_corpus(sizes: Sizes, config: RouterConfig) -> Match:
     ways = "words and meaning" if sizes.vectors else "words alone (it has no vectors)"
     why = f"there is no text at hand; an index is searched by {ways}"
     loop = config.root_can_code
-    if loop and (sizes.staged or sizes.kind in _EVERY_ENTRY):
-        more = "the caller named a profile" if sizes.staged else f"a few passages can't answer a {sizes.kind} query"
-        return Match(2, "rlm", ("retrieval_wide", "refuse"), (why, more))
+    if loop and sizes.staged:
+        return Match(2, "rlm", ("retrieval_wide", "refuse"), (why, "the caller named a profile"))
+    if loop and sizes.kind in EVERY_ENTRY:
+        more = f"more passages would hardly answer a query of kind {sizes.kind} where the best don't"
+        return Match(2, "retrieval", ("rlm", "refuse"), (why, more))
     return Match(2, "retrieval", ("retrieval_wide", *(("rlm",) if loop else ()), "refuse"), (why,))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyrlm.routers.query_kinds import QueryKind
 from pyrlm.routers.table import first_match, row_limit
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def rejected_routes(match: Match, sizes: Sizes, config: RouterConfig, gone: Mapp
 def _rejected_over_index(match: Match, config: RouterConfig, gone: Mapping[str, str]) -> dict[str, str]:
     first = "a search and one call come first" if config.root_can_code else "the root model can't code"
     reasons = dict.fromkeys(("baseline", "select", "deterministic"), "there is no text at hand")
-    reasons |= {"retrieval": "a few passages can't show all that counts here", "rlm": first, "refuse": _POSSIBLE}
+    reasons |= {"retrieval": "the profile that was named is a loop", "retrieval_wide": "a loop comes first"}
+    reasons |= {"rlm": first, "refuse": _POSSIBLE}
     return _with_order(reasons, match, gone)
 
 
@@ -82,15 +82,10 @@ def would_flip(match: Match, sizes: Sizes, config: RouterConfig, *, forced: bool
 
 
 def _flip_index(match: Match, sizes: Sizes, config: RouterConfig) -> str:
-    if match.route == "rlm":
-        other = replace(sizes, staged=False, kind=QueryKind.LITERAL)
-        change = "no named profile" if sizes.staged else "a look-up"
-    else:
-        other, change = replace(sizes, kind=QueryKind.AGGREGATE), "a query for which all of the corpus counts"
-    flipped = first_match(other, config)
+    flipped = first_match(replace(sizes, staged=not sizes.staged), config)
     if flipped.route == match.route:
         return "a text (context=…): its size and the query's kind decide"
-    return f"{change}: {flipped.route} (rule {flipped.rule})"
+    return f"{'no' if sizes.staged else 'a'} named profile with stages: {flipped.route} (rule {flipped.rule})"
 
 
 def _flip_threshold(match: Match, sizes: Sizes, config: RouterConfig) -> str:

@@ -94,9 +94,20 @@ def test_the_decision_explains_itself_and_is_json(index):
     assert (data["route"], data["tokens"]) == ("retrieval", None)
     assert {limit["name"] for limit in data["limits"]} >= {"context window", "passages of one call"}
     assert "Route retrieval (rule 2)" in decision.explain()
-    flipped = router.decide("How many documents mention TLS?", kind="aggregate")
+    flipped = router.decide(QUERY, profile="hybrid")
     assert (flipped.route, flipped.escalation) == ("rlm", ("retrieval_wide", "refuse"))
-    assert flipped.would_flip == "a look-up: retrieval (rule 2)"
+    assert flipped.would_flip == "no named profile with stages: retrieval (rule 2)"
+
+
+def test_where_every_entry_counts_the_loop_follows_at_once(index):
+    asked = "```python\nprint(llm_query(es_search('zero round trips')[0]['preview']))\n```"
+    script = ["NO_ANSWER", LOOP[0], asked, "yes", LOOP[1]]
+    result, adapter = route(index, script, query="How many documents mention TLS?")
+    assert result.decision.kind == "aggregate"
+    assert routes(result) == [("retrieval", "rejected"), ("rlm", "accepted")]
+    assert "If the question takes all of it" in adapter.calls[0].text
+    _, adapter = route(index, [GOOD])
+    assert "If the question takes all of it" not in adapter.calls[0].text
 
 
 def test_deciding_asks_nothing_of_the_retriever():

@@ -68,7 +68,8 @@ def ask(
         adapter, sub_adapter = adapters_for(model, sub_model)
         options = {"subcall_adapter": sub_adapter, "policy": limits, "profile": profile, "repl_backend": repl}
         options |= {"cache": _cache() if cache else None, "event_listener": listener, "trace_path": trace}
-        result = _answer(question, paths or [], _retriever(corpus, es, index, embed), route, adapter, options)
+        with _retriever(corpus, es, index, embed) as retriever:
+            result = _answer(question, paths or [], retriever, route, adapter, options)
     if as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
     else:
@@ -87,12 +88,15 @@ def _answer(
     return router.run(question, _read(paths) if paths else None, route=route)
 
 
-def _retriever(corpus: Path | None, es: str | None, index: str | None, embed: str | None) -> Any:
+@contextlib.contextmanager
+def _retriever(corpus: Path | None, es: str | None, index: str | None, embed: str | None) -> Iterator[Any]:
     if corpus is None and es is None:
-        return None
+        yield None
+        return
     from pyrlm.cli.sources import retriever_for  # noqa: PLC0415
 
-    return retriever_for(corpus, es, index, embed)
+    with retriever_for(corpus, es, index, embed) as retriever:
+        yield retriever
 
 
 @contextlib.contextmanager

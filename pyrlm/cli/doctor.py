@@ -63,7 +63,7 @@ def _cluster(es: str, index: str | None, embed: str | None) -> tuple[list[Findin
     from pyrlm.errors import ConfigurationError  # noqa: PLC0415
 
     try:
-        retriever = cluster(es, index, embedder_for(embed))
+        retriever = cluster(es, index, embedder_for(embed), retry_seconds=0.0)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
     try:

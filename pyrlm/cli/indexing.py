@@ -53,8 +53,11 @@ def index(
     ELASTICSEARCH_API_KEY. Exit codes: 0 all is indexed, 1 error or documents that failed, 2 usage, 130 interrupted.
     """
     try:
-        target = _target(to, es, name, embed if moved is None else None)
-        with progress_bar(quiet=quiet or as_json) as show, stopping() as stop:
+        with (
+            _target(to, es, name, embed if moved is None else None) as target,
+            progress_bar(quiet=quiet or as_json) as show,
+            stopping() as stop,
+        ):
             report = _work(paths or [], moved, embed, target, progress=show, remove_missing=remove_missing, stop=stop)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None

@@ -43,8 +43,9 @@ def search(
     Exit codes: 0 found, 1 error, 2 usage, 3 nothing found.
     """
     try:
-        retriever = retriever_for(corpus, es, name, embed)
-        hits = _search(retriever, method, query, top_k, _conditions(filters))
+        conditions = _conditions(filters)
+        with retriever_for(corpus, es, name, embed) as retriever:
+            hits = _search(retriever, method, query, top_k, conditions)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
     except (PyRLMError, OSError) as error:

@@ -61,20 +61,31 @@ def folder(path: Path, embed: str | None) -> EmbeddedRetriever:
         return EmbeddedRetriever(path)
 
 
-def cluster(url: str, index: str | None, embedder: Embedder | None) -> ElasticsearchRetriever:
+def cluster(
+    url: str, index: str | None, embedder: Embedder | None, *, retry_seconds: float | None = None
+) -> ElasticsearchRetriever:
     """Open an index on a cluster: ``es://host:9200/index``, or an address with ``--index``.
+
+    Args:
+        url: The address.
+        index: Name of the index.
+        embedder: Makes vectors.
+        retry_seconds: How long a lost connection is tried again; None for the retriever's own time.
 
     Raises:
         ConfigurationError: It is no address.
     """
-    from pyrlm.retrievers.elasticsearch import DEFAULT_INDEX, ElasticsearchRetriever  # noqa: PLC0415
+    from pyrlm.retrievers.elasticsearch import DEFAULT_INDEX, RETRY_SECONDS, ElasticsearchRetriever  # noqa: PLC0415
 
     host = url
     if is_cluster(url):
         host, _, named = url.removeprefix(SCHEME).partition("/")
         index = index or named.strip("/") or None
     key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
-    return ElasticsearchRetriever(host, api_key=key, embedder=embedder, index=index or DEFAULT_INDEX)
+    patience = RETRY_SECONDS if retry_seconds is None else retry_seconds
+    return ElasticsearchRetriever(
+        host, api_key=key, embedder=embedder, index=index or DEFAULT_INDEX, retry_seconds=patience
+    )
 
 
 def embedder_for(name: str | None) -> Embedder | None:
