@@ -8,7 +8,7 @@ from pyrlm import portal
 from pyrlm.errors import ConfigurationError, RetrieverError
 from pyrlm.redact import register_secret
 from pyrlm.retrievers.embedded import LISTING, NO_EMBEDDER, NO_WORDS
-from pyrlm.retrievers.es_connection import Connection, server_url
+from pyrlm.retrievers.es_connection import Connection, keep_secret, server_url
 from pyrlm.retrievers.es_corpus import Corpus
 from pyrlm.retrievers.es_indices import Indices
 from pyrlm.retrievers.es_layout import FieldNames
@@ -231,7 +231,8 @@ def _client_options(
         raise ConfigurationError("give one of host, hosts and cloud_id")
     options: dict[str, Any] = {"api_key": api_key, "basic_auth": basic_auth}
     register_secret(api_key)
-    register_secret(basic_auth[1] if basic_auth is not None else None)
+    if basic_auth is not None:
+        keep_secret(*basic_auth)
     if cloud_id is not None:
         return options | {"cloud_id": cloud_id}
     return options | {"hosts": [server_url(one) for one in hosts or [host or DEFAULT_HOST]]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.retrievers.dates import parse_date
 from pyrlm.retrievers.metadata import jsonable
+from pyrlm.retrievers.protocol import StoredDocument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.protocol import Passage
     from pyrlm.retrievers.records import Record
 
-__all__ = ["Work", "actions_of", "entry_id", "packs_vectors", "version_of"]
+__all__ = ["Work", "actions_of", "entry_id", "packs_vectors", "version_of", "work_of"]
 
 MAX_ENTRY_ID_BYTES: Final = 512
 PACKED: Final = (9, 3)
@@ -44,6 +45,16 @@ class Work:
     passages: Sequence[Passage] = ()
     vectors: Sequence[NDArray[np.float32]] | None = None
     before: int = 0
+
+
+def work_of(record: Record, item: object) -> Work:
+    """A document on its way; one from another index brings its passages and vectors along."""
+    if not isinstance(item, StoredDocument):
+        return Work(record)
+    import numpy as np  # noqa: PLC0415
+
+    vectors = [np.frombuffer(vector, "<f4") for vector in item.vectors] if item.vectors else None
+    return Work(record, item.passages, vectors)
 
 
 def version_of(record: Record) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import register_secret
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from elasticsearch import AsyncElasticsearch
 
-__all__ = ["Connection", "server_url"]
+__all__ = ["Connection", "keep_secret", "server_url"]
 
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
@@ -46,10 +47,17 @@ def server_url(host: str) -> str:
         raise ConfigurationError(f"can't read the address of the cluster: {error}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigurationError("give the address of the cluster as http(s)://name:port")
-    register_secret(parts.password)
+    keep_secret(unquote(parts.username or ""), unquote(parts.password or ""))
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     return f"{parts.scheme}://{user}{name}:{port}{parts.path.rstrip('/')}"
+
+
+def keep_secret(user: str, password: str) -> None:
+    """Keep a password out of messages, also in the form in which requests carry it."""
+    register_secret(password)
+    if password:
+        register_secret(base64.b64encode(f"{user}:{password}".encode()).decode())
 
 
 class Connection:
@@ -146,5 +154,5 @@ def _options_of(client: Any) -> dict[str, Any]:
     headers = {name: value for name, value in client._headers.items() if name != "user-agent"}  # noqa: SLF001 - the client keeps credentials nowhere else
     for name, value in headers.items():
         if name == "authorization":
-            register_secret(value)
+            register_secret(value.rpartition(" ")[2])
     return {"hosts": nodes, "headers": headers}

@@ -8,7 +8,16 @@ from typing import Any, Final
 from pyrlm.errors import RetrieverError
 from pyrlm.redact import redact
 
-__all__ = ["BLOCKED", "RefusedItem", "cause_of", "check_complete", "explain", "is_worth_repeating", "item_cause"]
+__all__ = [
+    "BLOCKED",
+    "ClusterError",
+    "RefusedItem",
+    "cause_of",
+    "check_complete",
+    "explain",
+    "is_worth_repeating",
+    "item_cause",
+]
 
 BLOCKED: Final = "cluster_block_exception"
 """The index takes no writes. It comes with status 429 where the disk is full, though trying again is in vain."""
@@ -17,6 +26,20 @@ BUSY: Final = frozenset({429, 502, 503, 504})
 REFUSED: Final = frozenset({401, 403})
 _CAUSES_SHOWN: Final = 3
 _MESSAGE_CHARS: Final = 600
+
+
+class ClusterError(RetrieverError):
+    """What a request to a cluster failed of.
+
+    Attributes:
+        status: HTTP status of the reply; 0 where there was none.
+        kind: Elasticsearch's name for the error; empty where it gave none.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = False, status: int = 0, kind: str = "") -> None:
+        super().__init__(message, retryable=retryable)
+        self.status = status
+        self.kind = kind
 
 
 class RefusedItem(Exception):  # noqa: N818 - it never leaves these modules
@@ -67,7 +90,7 @@ def is_worth_repeating(error: BaseException) -> bool:
     return isinstance(error, elasticsearch.ConnectionError) and not timed_out and not _is_tls(error)
 
 
-def explain(error: BaseException, *, doing: str, index: str = "", seconds: float | None = None) -> RetrieverError:
+def explain(error: BaseException, *, doing: str, index: str = "", seconds: float | None = None) -> ClusterError:
     """Turn an exception of the client into a `RetrieverError` that names the cause and what to do.
 
     Args:
@@ -93,7 +116,12 @@ def explain(error: BaseException, *, doing: str, index: str = "", seconds: float
     else:
         message, retryable = f"{type(error).__name__}: {_plain(error)}", False
     where = f" in {index!r}" if index else ""
-    return RetrieverError(redact(f"{doing}{where} failed: {message}"), retryable=retryable)
+    return ClusterError(
+        redact(f"{doing}{where} failed: {message}"),
+        retryable=retryable,
+        status=int(getattr(error, "status_code", 0)),
+        kind=cause_of(getattr(error, "body", None))[0],
+    )
 
 
 def _plain(error: BaseException) -> str:

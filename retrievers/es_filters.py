@@ -41,8 +41,8 @@ def compile_filter(node: Node, layout: Layout) -> dict[str, Any]:
 
 
 def _any(queries: list[dict[str, Any]]) -> dict[str, Any]:
-    if len(queries) == 1:
-        return queries[0]
+    if len(queries) < 2:  # noqa: PLR2004
+        return queries[0] if queries else {"match_none": {}}
     return {"bool": {"should": queries, "minimum_should_match": 1}}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.es_errors import ClusterError
 from pyrlm.retrievers.es_layout import discover
 from pyrlm.retrievers.es_own import definition, field_of, next_name, own_layout, property_of
 
@@ -21,7 +22,8 @@ __all__ = ["Indices"]
 LOOK_AGAIN_SECONDS: Final = 5.0
 """A mapping that was read longer ago is read again before a filter is refused."""
 
-_NOT_FOUND: Final = "there is no index"
+_NOT_FOUND: Final = 404
+_EXISTS: Final = "resource_already_exists_exception"
 
 
 class Indices:
@@ -67,8 +69,8 @@ class Indices:
         """What the index holds, read anew; None where there is none."""
         try:
             return await self.layout(again=True)
-        except RetrieverError as error:
-            if _NOT_FOUND in str(error):
+        except ClusterError as error:
+            if error.status == _NOT_FOUND:
                 return None
             raise
 
@@ -88,7 +90,7 @@ class Indices:
             "reading the mapping", lambda client: client.indices.get_mapping(index=self.name), index=self.name
         )
         if not body:  # a pattern that nothing fits
-            raise RetrieverError(f"{_NOT_FOUND} {self.name!r}")
+            raise ClusterError(f"there is no index that fits {self.name!r}", status=_NOT_FOUND)
         return {name: found.get("mappings") or {} for name, found in body.items()}
 
     async def server(self) -> tuple[int, int]:
@@ -135,16 +137,16 @@ class Indices:
 
         try:
             await self.connection.call("making the index", request, index=name)
-        except RetrieverError as error:
-            if "resource_already_exists_exception" not in str(error):
+        except ClusterError as error:
+            if error.kind != _EXISTS:
                 raise
 
     async def current(self) -> str | None:
         """Name of the index behind the alias; None where there is none."""
         try:
             mappings = await self._mappings()
-        except RetrieverError as error:
-            if _NOT_FOUND in str(error):
+        except ClusterError as error:
+            if error.status == _NOT_FOUND:
                 return None
             raise
         return max(mappings)

@@ -102,7 +102,6 @@ def _highlight(layout: Layout, query: str, chars: int) -> dict[str, Any]:
         "fragment_size": chars,
         "number_of_fragments": 1,
         "no_match_size": chars,
-        "boundary_scanner": "word",
         "max_analyzed_offset": _ANALYZED_CHARS,
         "require_field_match": False,
         "pre_tags": [MARKS[0]],

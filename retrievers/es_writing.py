@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.embeddings import embed, passage_input
-from pyrlm.retrievers.es_actions import Work, actions_of, packs_vectors, version_of
+from pyrlm.retrievers.es_actions import Work, actions_of, packs_vectors, version_of, work_of
 from pyrlm.retrievers.es_bulk import BulkSender
+from pyrlm.retrievers.es_errors import ClusterError
 from pyrlm.retrievers.es_states import States
 from pyrlm.retrievers.protocol import Document, StoredDocument
 from pyrlm.retrievers.records import prepare
@@ -36,6 +37,7 @@ BATCH_DOCUMENTS: Final = 500
 BATCH_CHARS: Final = 4_000_000
 EMBED_PASSAGES: Final = 256
 PROGRESS_SECONDS: Final = 0.2
+BAD_REQUEST: Final = 400
 
 
 @dataclass(slots=True)
@@ -184,13 +186,7 @@ class Indexing:
         except RetrieverError as error:
             self._fail(name, str(error))
             return None
-        work = Work(record)
-        if isinstance(item, StoredDocument):
-            import numpy as np  # noqa: PLC0415
-
-            work.passages = item.passages
-            work.vectors = [np.frombuffer(vector, "<f4") for vector in item.vectors] if item.vectors else None
-        return work
+        return work_of(record, item)
 
     async def _changed(self, works: list[Work]) -> list[Work]:
         found = await self._states.of([work.record.document.doc_id for work in works])
@@ -211,8 +207,12 @@ class Indexing:
             wanted = self._new_fields(work) | wanted
         if not wanted:
             return works
-        with contextlib.suppress(RetrieverError):  # then each document finds out for itself
+        try:
             await self._add_fields(wanted)
+        except ClusterError as error:
+            if error.status != BAD_REQUEST:
+                raise
+            # Each document finds out for itself.
         # A document may disagree with one before it about the type of a field that both bring.
         return [work for work in works if await self._is_fit(work)]
 
@@ -231,7 +231,7 @@ class Indexing:
             if new:
                 await self._add_fields(new)
         except RetrieverError as error:
-            if error.retryable:
+            if isinstance(error, ClusterError) and error.status != BAD_REQUEST:
                 raise
             self._fail(document.doc_id, str(error))
             return False
