@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Usage
+from pyrlm.data import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ class RouterResult:
         """Return the result in JSON types, without the trace (`trace.to_json` writes that)."""
         return {
             "output": self.output,
-            "value": _plain(self.value),
+            "value": _plain(plain(self.value)),
             "method": self.method,
             "status": self.status,
             "profile": str(self.profile),

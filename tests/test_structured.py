@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import enum
 import json
@@ -22,9 +23,11 @@ from typing_extensions import TypedDict
 from pyrlm import RLM, Context, Policy
 from pyrlm.adapters import FakeAdapter
 from pyrlm.data import DataContext
-from pyrlm.errors import ConfigurationError, MaxStepsExceeded, RunStalled
+from pyrlm.errors import ConfigurationError, MaxStepsExceeded, ReplUnavailableError, RunStalled
 from pyrlm.outline import outline
 from pyrlm.output import OutputSchema, bounded_schema, json_in
+from pyrlm.repl import make_repl
+from pyrlm.repl.protocol import Setup
 
 BACKENDS = pytest.mark.parametrize("backend", ["exec", "monty"])
 
@@ -341,3 +344,23 @@ def test_a_hostile_json_schema_ends(schema, value, told):
 def test_json_in_a_fence_is_found(before, value, tagged):
     text = f"{before.replace('`', '').replace('{', '').replace('[', '')}\n```{'json' if tagged else ''}\n{json.dumps(value)}\n```"
     assert json.loads(json_in(text)) == value
+
+
+def test_data_that_monty_has_no_memory_for_says_what_to_do():
+    repl = make_repl("monty")
+    setup = Setup(variables={"context": {"a": [0.5] * 1_000_000}}, memory_bytes=16 << 20)
+    with pytest.raises(ReplUnavailableError, match="use repl_backend='exec'"):
+        asyncio.run(repl.start(setup))
+
+
+def test_runs_side_by_side_keep_their_data_and_schemas_apart():
+    async def both():
+        runs = [
+            RLM(FakeAdapter([python("FINAL(context['n'])")]), output_schema=schema).arun("q", {"n": number})
+            for number, schema in ((1, int), (2, str), (3, dict))
+        ]
+        return await asyncio.gather(*runs, return_exceptions=True)
+
+    first, *others = asyncio.run(both())
+    assert first.value == 1
+    assert all(isinstance(other, ConfigurationError) for other in others), "2 is no str, 3 no dict: asked again"

@@ -205,7 +205,7 @@ def test_the_direct_route_gives_the_typed_object(reply):
     assert adapter.calls[0].options["response_format"]["type"] == "json_schema"
     if reply != '{"months": 24}':
         assert [citation.text for citation in result.citations] == ["The warranty lasts 24 months."]
-    assert result.trace.value == {"months": 24}
+    assert result.trace.value == result.as_dict()["value"] == {"months": 24}
 
 
 def test_a_direct_answer_that_does_not_fit_is_corrected_once_then_the_loop_takes_over():

@@ -86,7 +86,7 @@ class MontyRepl:
             raise
         except Exception as error:
             await self.close()
-            raise ReplUnavailableError(f"Monty could not be started: {type(error).__name__}: {error}") from error
+            raise ReplUnavailableError(monty_errors.not_started(error, data=bool(setup.variables))) from error
         except BaseException:
             await self.close()
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["describe", "hint"]
+__all__ = ["describe", "hint", "not_started"]
 
 _MAX_MESSAGE = 2_000
 _MAX_FRAMES = 4
@@ -35,6 +35,16 @@ _MODULES = (
 )
 _MODULE_CLASS = re.compile(r"type object '_pyrlm_mod_(\w+)'")
 _OWN = re.compile(r"'?_pyrlm_(?:mod_|bound_|call_|attr_)?(\w+)'?")
+
+
+def not_started(error: Exception, *, data: bool) -> str:
+    """Say why there is no worker; `data` tells whether it was handed data."""
+    text = f"Monty could not be started: {type(error).__name__}: {error}"
+    if data and "memory" in text.lower():
+        return (
+            f"{text}. The data takes more memory than this backend has: use repl_backend='exec', or hand over a part."
+        )
+    return text
 
 
 def hint(message: str) -> str:
