@@ -114,10 +114,15 @@ class Session:
             self.query,
             self.context,
             instruction=self.rlm.instruction,
-            notes=[*self.inputs.notes, *notes, self.stage.instruction],
+            notes=[*self.inputs.notes, *self._tools_told(), *notes, self.stage.instruction],
         )
         opening = [Message(role="system", content=system), Message(role="user", content=first)]
         return Transcript(opening, model.counter, multi_turn=self.rlm.conversation_history)
+
+    def _tools_told(self) -> list[str]:
+        """Tell of the tools where a system message of the caller's own does not."""
+        lines = self.tools.lines() if self.rlm.system_prompt else []
+        return ["Further names:\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
 
     async def __aenter__(self) -> Self:
         self.repl.begin()

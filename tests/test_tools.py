@@ -297,16 +297,16 @@ def test_each_call_is_an_event_with_bounded_arguments():
     def store(text: str, count: int = 1):
         return {"stored": len(text), "key": "sk-argument-secret-1"}
 
-    result, _ = run(["store('x' * 100_000 + 'sk-argument-secret-1', count=2)\nstore(1)"], [store])
+    result, _ = run(["store('x' * 290 + 'sk-argument-secret-1' + 'x' * 99_690, count=2)\nstore(1)"], [store])
     good, bad = result.trace.of_kind("tool_call")
     assert good.data["tool"] == "store"
     assert good.data["arguments"]["count"] == "2"
     assert len(good.data["arguments"]["1"]) < 1_000
     assert good.error is None
-    assert "'stored': 100020" in good.output
+    assert "'stored': 100000" in good.output
     assert bad.error.startswith("TypeError: store(text)")
     assert good.parent == result.trace.of_kind("root_call")[0].step_id
-    assert "sk-argument-secret-1" not in result.trace.to_json()
+    assert "sk-arg" not in result.trace.to_json()
 
 
 def test_the_prompt_shows_name_signature_and_first_paragraph():
@@ -328,6 +328,16 @@ def test_the_prompt_shows_name_signature_and_first_paragraph():
     assert "Further details" not in text
     _, adapter = run([], [])
     assert "tool_batch" not in adapter.calls[0].text
+
+
+def test_tools_are_told_beside_a_system_prompt_of_ones_own():
+    def lookup(key: str):
+        """Look a key up."""
+
+    _, adapter = run([], [lookup], system_prompt="Write Python.")
+    system, first = (message["content"] for message in adapter.calls[0].messages)
+    assert system == "Write Python."
+    assert "- lookup(key: str): Look a key up." in first
 
 
 def test_the_prompt_stays_bounded_with_many_and_long_tools():
