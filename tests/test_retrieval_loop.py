@@ -163,6 +163,24 @@ def test_a_batch_runs_side_by_side(backend):
     assert sorted(step.data["query"] for step in result.trace.of_kind("search")) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_batch_is_one_request_where_the_retriever_can(fails):
+    class Batches(Third):
+        async def search_batch(self, queries, top_k=10, filters=None):
+            if fails:
+                raise RetrieverError("429: too many requests", retryable=True)
+            return [[{"doc_id": query, "preview": query, "score": 1}] for query in queries]
+
+    text, result = shown(Batches(error=OSError()), "print([h[0]['doc_id'] for h in es_search_batch(['a', 'b'])])")
+    events = result.trace.of_kind("search")
+    if fails:
+        assert "429: too many requests" in text
+        assert [step.error for step in events] == ["RetrieverError: 429: too many requests"]
+    else:
+        assert "['a', 'b']" in text
+        assert [(step.data["query"], step.data["batch"]) for step in events] == [("a", 2), ("b", 2)]
+
+
 def test_a_batch_names_the_query_that_failed(words):
     text, _ = shown(words, "es_search_batch(['tls', 7])")
     assert "RetrieverError: query 1 of 2 ('7'): query must be a string" in text

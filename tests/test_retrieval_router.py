@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from retrieval_corpus import DOCUMENTS, HashEmbedder
@@ -352,3 +355,14 @@ def test_a_result_is_json(index):
     assert data["citations"][0]["doc_id"] == "rfc/8446"
     assert data["decision"]["rule"] == 2
     assert data["coverage"] is None
+
+
+def test_the_example_runs():
+    example = Path(__file__).parent.parent / "examples" / "retrieval.py"
+    ran = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "router: retrieval: The flat in Harbour Way is let to Lea Roux." in ran.stdout
+    assert "lease-11, characters 12 to 55: The flat in Harbour Way is let to Lea Roux." in ran.stdout
+    assert "loop: lease-19: 890 euros" in ran.stdout
+    assert "lease-19, line 5: The rent is 890 euros a month." in ran.stdout
+    assert "did you mean 'year'" in ran.stdout
