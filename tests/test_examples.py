@@ -67,6 +67,12 @@ def test_both_backends_give_the_same_answer():
     assert "same answer on both: True" in run("two_backends", "--megabytes", "2")
 
 
+def test_a_fallback_answers_where_the_first_model_is_out():
+    output = run("fallback")
+    assert "behind the blue door" in output
+    assert "fake is out, asking extractive" in output
+
+
 def test_the_plot_can_be_kept_as_a_picture(tmp_path):
     run("rlm_vs_baseline", "--sizes", "2000", "--svg", str(tmp_path / "needle.svg"))
     assert (tmp_path / "needle.svg").read_text().startswith("<svg")
