@@ -24,7 +24,7 @@ _NO_VECTORS = "es_hybrid_search(query, top_k=10, filters=None): as es_search her
 _RULES = (
     "filters: one dict on metadata: `{'year': {'gte': 2018}, 'status': ['final', 'draft'], 'author': {'exists': True}}`; "
     "also gt lte lt prefix not, and 'or'/'and' with a list of filters. A failed search raises RetrieverError: "
-    "`except RuntimeError as e`, and search differently"
+    "`except RetrieverError as e`, and search differently"
 )
 
 

@@ -111,8 +111,12 @@ for call in (
 ):
     try:
         call()
-    except RuntimeError as error:
+    except RetrieverError as error:
         print("caught:", error)
+try:
+    es_get("no such")
+except (KeyError, RuntimeError):
+    print("a RuntimeError too")
 print("still here")
 es_search("x", filters={"yaer": 1})
 """
@@ -123,7 +127,9 @@ es_search("x", filters={"yaer": 1})
     assert "limit must be a whole number of at least 1" in text
     assert "expected a list" in text
     assert "expected 'bm25' or 'hybrid'" in text
+    assert "a RuntimeError too" in text
     assert "still here" in text
+    assert "RetrieverError" not in [variable.name for variable in result.variables]
     assert "RetrieverError" in text or backend == "monty"
     assert result.status == "answered"
     assert "yaer" in result.trace.of_kind("search")[0].error

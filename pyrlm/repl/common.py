@@ -14,12 +14,23 @@ if TYPE_CHECKING:
 
     from pyrlm.textapi import TextAPI
 
-__all__ = ["ABSTENTION", "FAILED", "cut_middle", "error_named", "extract_after", "pick_first_answer", "text_names"]
+__all__ = [
+    "ABSTENTION",
+    "ERRORS",
+    "FAILED",
+    "cut_middle",
+    "error_named",
+    "extract_after",
+    "pick_first_answer",
+    "text_names",
+]
 
 ABSTENTION = "NO_ANSWER"
 """What a sub-model answers when its piece doesn't hold the answer."""
 FAILED = "[sub-call failed:"
 """What the string begins with that stands in the place of a failed item of a batch."""
+ERRORS = {"es_search": "RetrieverError"}
+"""Names of errors of host functions that code may catch, each there with its function: other names of RuntimeError."""
 
 
 def text_names(api: TextAPI) -> dict[str, Callable[..., Any]]:

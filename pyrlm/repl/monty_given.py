@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.repl import monty_text
+from pyrlm.repl.common import ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,11 +44,12 @@ class Given:
             wrapper = monty_text.host_object(methods)
             self.inputs[owner] = wrapper
             self.objects[wrapper.id] = owner
-        self.names = frozenset({*plain, *self.objects.values(), "SHOW_VARS"})
+        errors = [error for name, error in ERRORS.items() if name in plain]
+        self.names = frozenset({*plain, *errors, *self.objects.values(), "SHOW_VARS"})
         self.restore = "".join(
             f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n"
             for name in plain
-        )
+        ) + "".join(f"{error} = RuntimeError\n" for error in errors)
         self.variables = {name: monty_text.inward(value) for name, value in variables.items()}
         if "context" in self.variables:  # sent once, under a name that code does not bind
             self.variables["_pyrlm_data"] = self.variables.pop("context")

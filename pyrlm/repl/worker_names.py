@@ -13,7 +13,7 @@ import math
 import re
 import sys
 
-from pyrlm.repl.common import error_named
+from pyrlm.repl.common import ERRORS, error_named
 from pyrlm.repl.wire import decode, encode
 
 TYPE_CHECKING = False
@@ -171,8 +171,9 @@ def names_of(functions: dict[str, Any]) -> dict[str, Any]:
 
 
 def host_functions(channel: Channel, signatures: dict[str, str]) -> dict[str, Any]:
-    """Return the functions that the host answers, by the name that code uses, dotted ones included."""
-    return {name: _host_function(channel, name, signature) for name, signature in signatures.items()}
+    """Return the functions that the host answers, by the name that code uses, and the errors that they raise."""
+    errors = {error: RuntimeError for name, error in ERRORS.items() if name in signatures}
+    return errors | {name: _host_function(channel, name, signature) for name, signature in signatures.items()}
 
 
 def _host_function(channel: Channel, name: str, signature: str) -> Callable[..., Any]:
