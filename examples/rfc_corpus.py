@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.retrievers import Chunker, Document, ElasticsearchRetriever, EmbeddedRetriever
 from pyrlm.retrievers.embeddings import embedder_named
-from pyrlm.retrievers.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pyrlm.retrievers import Embedder, IndexProgress, IndexReport
 
@@ -188,18 +187,18 @@ def _goes_on(before: str, after: str) -> bool:
     )
 
 
-def index(retriever: Any, stream: Iterable[Any], total: int, label: str, **how: Any) -> None:
-    """Index documents into a retriever of either make, with a line of progress and one of what came of it."""
+def index(retriever: Any, paths: Sequence[Path], label: str) -> None:
+    """Index RFCs into a retriever of either make, with a line of progress and one of what came of it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=len(paths))
 
         def show(at: IndexProgress) -> None:
             bar.update(task, completed=at.documents)
 
-        report: IndexReport = retriever.index(stream, progress=show, total=total, **how)
+        report: IndexReport = retriever.index(read(paths), progress=show, total=len(paths))
     indexed = f"{report.indexed} RFCs indexed, {report.unchanged} unchanged, {len(report.failed)} failed"
     print(f"{label}: {indexed}; {report.passages} passages in {report.seconds:.1f} s")
     for failure in report.failed:
@@ -233,12 +232,12 @@ def main() -> None:
     except NoTextError as error:
         raise SystemExit(str(error)) from None
     embedder = embedder_of(given)
-    embedded = EmbeddedRetriever(given.to, embedder=embedder, chunker=Chunker(size=given.size))
-    index(embedded, read(paths), len(paths), str(given.to))
+    how: dict[str, Any] = {"embedder": embedder, "chunker": Chunker(size=given.size)}
+    with EmbeddedRetriever(given.to, **how) as folder:
+        index(folder, paths, str(given.to))
     if given.es is not None:
-        with ElasticsearchRetriever(given.es, index=given.index, embedder=embedder) as cluster:
-            # The same passages and vectors, as the folder holds them.
-            index(cluster, embedded.documents(), embedded.count(), given.es, made_with=Manifest.read(given.to))
+        with ElasticsearchRetriever(given.es, index=given.index, **how) as cluster:
+            index(cluster, paths, given.es)
 
 
 if __name__ == "__main__":

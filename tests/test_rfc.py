@@ -57,6 +57,8 @@ def test_the_questions_are_thirty_of_four_kinds_and_most_can_be_asked_here(asked
 def test_the_answers_stand_in_the_texts(retriever, asked):
     for question in asked:
         for rfc, words in question.get("evidence", {}).items():
+            if rfc not in question["rfcs"] and not rfc_recall.answerable(retriever, [{"rfcs": [rfc]}]):
+                continue  # only a larger package has it
             text = " ".join(retriever.get(rfc)["content"].split())
             assert words.lower() in text.lower(), question["id"]
 
@@ -77,7 +79,6 @@ def test_a_search_by_date_and_status_finds_what_a_scan_of_the_metadata_finds(pat
         ({"date": "2020"}, lambda about: about["date"].year == 2020),
         ({"date": {"gte": "1983-05", "lt": "1983-06"}}, lambda about: about["date"] == date(1983, 5, 1)),
         ({"date": {"lt": "1981"}}, lambda about: about["date"] < date(1981, 1, 1)),
-        ({"status": "draft standard"}, lambda about: about["status"] == "draft standard"),
         ({"number": {"gte": 9000}}, lambda about: about["number"] >= 9000),
         (
             {"status": {"not": "draft standard"}, "date": {"gt": "2016"}},
@@ -92,6 +93,13 @@ def test_a_search_by_date_and_status_finds_what_a_scan_of_the_metadata_finds(pat
         assert 0 < len(expected) < len(metadata)
         assert found == expected, filters
         assert ranked <= expected, filters
+
+
+def test_the_status_is_the_one_that_the_package_files_the_text_under(paths, retriever):
+    for status, folder in (("internet standard", "standard"), ("draft standard", "draft-standard")):
+        filed = {path.stem for path in paths if path.parent.name == folder}
+        assert len(filed) > 70
+        assert {hit.doc_id for hit in retriever.search("", 1_000, {"status": status})} == filed
 
 
 def test_a_wrong_status_field_is_an_error_that_lists_the_fields(retriever):
