@@ -228,7 +228,8 @@ class Searcher:
 
 
 def _first_depth(asked: Question) -> int:
-    return asked.top_k if asked.layout.doc_id == "_id" else min(2 * asked.top_k, asked.top_k + 100)
+    """Deep enough that a second request is rare: it would cost more than the entries that nobody looks at."""
+    return asked.top_k if asked.layout.doc_id == "_id" else min(4 * asked.top_k, asked.top_k + 200)
 
 
 def _entries(reply: Mapping[str, Any], layout: Layout) -> Ranked:

@@ -75,9 +75,8 @@ def test_refused_items_and_refused_requests_go_in_by_and_by(narrow: Any) -> None
     assert stats["thread_pool"]["write"]["rejected"] + pressure["coordinating_rejections"] > 0
 
 
-def test_time_for_retries_ends(narrow: Any) -> None:
-    url, _ = narrow
-    with ElasticsearchRetriever(url, index="ends", chunker=SMALL, indexing_retry_seconds=1.0) as made:
+def test_time_for_retries_ends(server: str, index: str) -> None:  # noqa: F811
+    with ElasticsearchRetriever(server, index=index, chunker=SMALL, indexing_retry_seconds=1.0) as made:
         made.index(docs(3))
 
         def busy(message: bytes, number: int) -> Any:
@@ -88,8 +87,8 @@ def test_time_for_retries_ends(narrow: Any) -> None:
             return (429, {"error": error, "status": 429}) if b"_bulk" in message else None
 
         with (
-            between(url, busy) as proxy,
-            ElasticsearchRetriever(proxy.url, index="ends", indexing_retry_seconds=1.0) as late,
+            between(server, busy) as proxy,
+            ElasticsearchRetriever(proxy.url, index=index, indexing_retry_seconds=1.0) as late,
         ):
             report = late.index(docs(10))
         assert report.interrupted
