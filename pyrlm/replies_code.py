@@ -123,7 +123,9 @@ def _known_import(node: ast.AST) -> bool:
 def _is_call(node: ast.Call, lines: list[str]) -> bool:
     """Tell a call from a word with a remark in brackets: `peek(3)`, not `Paris (France)` or `Iron(III)`."""
     func = node.func
-    if not isinstance(func, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
+    if isinstance(func, ast.Call):  # `f(1)(2)` is a call if `f(1)` is; `0(0)(0)` is none
+        return _is_call(func, lines)
+    if not isinstance(func, ast.Name | ast.Attribute | ast.Subscript):
         return False
     if isinstance(func, ast.Name) and not (func.id.islower() or func.id in HOST_NAMES):
         return False

@@ -541,6 +541,7 @@ ANSWER = (
         ]
     ),
 )
+@example("0(0)(0)", "### FINAL ANSWER\n{}")
 @settings(max_examples=400, deadline=None)
 def test_any_answer_comes_back(answer, form):
     expected = f"{answer} ) more" if "more" in form else answer

@@ -182,7 +182,8 @@ def test_what_decides_is_counted_exactly_where_that_is_cheap(known, truth):
     found = known.estimate([text], limits=[real - 1])
     assert found.method == "exact"
     assert found.low == found.high == found.best
-    assert abs(found.best - real) <= 2
+    cuts = len(text) // 100_000  # pieces are counted one by one, and a cut may split a word into other tokens
+    assert abs(found.best - real) <= 3 * cuts
     longer = [text, text]
     rough, finer = known.estimate(longer), known.estimate(longer, limits=[2 * real])
     assert finer.high - finer.low < rough.high - rough.low
