@@ -346,6 +346,11 @@ def test_stretches_join_where_they_touch_and_the_oldest_give_way():
     assert text[citation.start : citation.end] == citation.text
     assert citation.line == text.count("\n", 0, citation.start) + 1
     assert seen.find("line 90 of the document") is None
+    other = Seen()
+    other.add("e", text[300:600], 300)
+    assert other.find("line 20 of the document")[0].line == 0, "not known yet"
+    other.add("e", text[550:800], 550, line=text.count("\n", 0, 550) + 1)
+    assert other.find("line 20 of the document")[0].line == 21
     for number in range(10):
         seen.add(f"other {number}", "x" * 900, 0)
     assert "d" not in seen.doc_ids
