@@ -158,6 +158,8 @@ def test_then_the_loop_searches_and_is_told_what_was_tried(index, backend):
     assert "rfc/8446" in first
     assert "66 documents" in first
     assert "ctx." not in first
+    assert "- ctx.find(" not in adapter.calls[2].messages[0]["content"], "there is no text"
+    assert result.coverage is None
     assert len(adapter.calls[2].messages[0]["content"]) + len(first) < 5_000
 
 
