@@ -34,9 +34,32 @@ def definition(manifest: Manifest, analyzer: str, shards: int, server: tuple[int
         shards: Primary shards; the cluster doesn't change them later.
         server: Version of the cluster; ``(0, 0)`` where it doesn't tell.
     """
+    about = {
+        "format": FORMAT,
+        "chunker": manifest.chunker,
+        "embedder": manifest.embedder,
+        "dimensions": manifest.dimensions,
+    }
+    return {
+        "mappings": {
+            "dynamic": "strict",
+            "date_detection": False,
+            "_meta": {META: about},
+            # Later servers keep vectors out of the stored JSON by themselves, and can still put them back.
+            "_source": {"excludes": ["vector"]} if manifest.dimensions and server < VECTORS_APART else {},
+            "properties": _properties(manifest, analyzer),
+        },
+        "settings": {
+            "number_of_shards": shards,
+            "mapping.total_fields.limit": _MANY_FIELDS,
+        },
+    }
+
+
+def _properties(manifest: Manifest, analyzer: str) -> dict[str, Any]:
+    """How the fields of a passage are mapped."""
     text = {"type": "text", "analyzer": analyzer}
     number = {"type": "integer"}
-    shown = {"type": "keyword", "index": False, "doc_values": False}
     properties: dict[str, Any] = {
         "doc_id": {"type": "keyword"},
         "version": {"type": "keyword"},
@@ -46,7 +69,7 @@ def definition(manifest: Manifest, analyzer: str, shards: int, server: tuple[int
         "end": number,
         "line": {**number, "index": False},
         "chars": {**number, "index": False},
-        "heading": shown,
+        "heading": {"type": "keyword", "index": False, "doc_values": False},
         "title": text,
         "text": text,
         # Which fields it has is told before the first document that has them, so that nothing is typed by guess.
@@ -61,26 +84,7 @@ def definition(manifest: Manifest, analyzer: str, shards: int, server: tuple[int
             # Named: the default drops to one bit a number from 384 dimensions on.
             "index_options": {"type": "int8_hnsw"},
         }
-    about = {
-        "format": FORMAT,
-        "chunker": manifest.chunker,
-        "embedder": manifest.embedder,
-        "dimensions": manifest.dimensions,
-    }
-    return {
-        "mappings": {
-            "dynamic": "strict",
-            "date_detection": False,
-            "_meta": {META: about},
-            # Later servers keep vectors out of the stored JSON by themselves, and can still put them back.
-            "_source": {"excludes": ["vector"]} if manifest.dimensions and server < VECTORS_APART else {},
-            "properties": properties,
-        },
-        "settings": {
-            "number_of_shards": shards,
-            "mapping.total_fields.limit": _MANY_FIELDS,
-        },
-    }
+    return properties
 
 
 def property_of(kind: FieldType) -> dict[str, Any]:
