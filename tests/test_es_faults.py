@@ -455,7 +455,7 @@ def test_diagnosis(filled: Any) -> None:
         {"embedder": object(), "embedding_model": "m"},
         {"shards": 0},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_options_that_make_no_sense(options: dict) -> None:
     with pytest.raises(ConfigurationError):
