@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pyrlm.errors import ConfigurationError, RetrieverError
@@ -11,7 +12,7 @@ from pyrlm.redact import redact
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, acall, as_hits, check_query, document_part, has_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pyrlm.retrievers.protocol import Hits
 
@@ -92,7 +93,11 @@ class Corpus:
         if not checked or method is None:
             return []
         found = await _guarded("search_batch", method([text for text, _ in checked], checked[0][1], filters))
-        return [as_hits(hits) for hits in found]
+        if not isinstance(found, list | tuple) or len(found) != len(checked):
+            raise RetrieverError(
+                f"search_batch returned {type(found).__name__}, expected a list of hits for each query"
+            )
+        return [await _guarded("search_batch", _as_hits(hits, "bm25")) for hits in found]
 
     async def get(self, doc_id: object, offset: object = 0, limit: object = MAX_GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters of it from `offset` on.
@@ -104,11 +109,11 @@ class Corpus:
         if not isinstance(doc_id, str):
             raise RetrieverError(f"doc_id must be a string, the doc_id of a hit; got {type(doc_id).__name__}")
         if self._takes_parts:
-            return dict(await _guarded("get", acall(self._method("get"), doc_id, offset=start, limit=most)))
-        whole = dict(await _guarded("get", acall(self._method("get"), doc_id)))
-        content = str(whole.get("content", ""))
+            return _part(await _guarded("get", acall(self._method("get"), doc_id, offset=start, limit=most)), doc_id)
+        whole = _part(await _guarded("get", acall(self._method("get"), doc_id)), doc_id)
+        content = whole["content"]
         part = content[start : start + most]
-        return dict(document_part(doc_id, part, whole.get("metadata") or {}, start, len(content)))
+        return dict(document_part(doc_id, part, whole["metadata"], start, len(content)))
 
     async def describe(self) -> str:
         """Say in a few lines what the corpus holds; what can't be found out is left out, or said."""
@@ -162,6 +167,14 @@ async def _guarded(name: str, awaitable: Any) -> Any:
         raise RetrieverError(redact(str(error)), retryable=error.retryable) from error
     except Exception as error:
         raise RetrieverError(redact(f"{name} failed: {type(error).__name__}: {error}")) from error
+
+
+def _part(found: object, doc_id: str) -> dict[str, Any]:
+    """Take what `get` returned."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("content"), str):
+        raise RetrieverError(f"get returned {type(found).__name__}, expected a dict with doc_id, content and metadata")
+    part = {key: found[key] for key in ("content", "offset", "next_offset", "total_chars") if key in found}
+    return {"doc_id": doc_id, **part, "metadata": dict(found.get("metadata") or {})}
 
 
 def _takes_parts(get: Callable[..., Any]) -> bool:

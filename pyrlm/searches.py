@@ -125,7 +125,7 @@ class Searches:
     async def es_get(self, doc_id: str, offset: int = 0, limit: int = _GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters from `offset` on."""
         part = await self.read(doc_id, offset, limit, function="es_get")
-        return {**part, "metadata": _plain(part.get("metadata") or {})}
+        return {**part, "metadata": _plain(part["metadata"])}
 
     async def find(
         self,
@@ -171,9 +171,7 @@ class Searches:
             except RetrieverError as error:
                 self._record(str(doc_id), started, data, error=f"RetrieverError: {error}")
                 raise
-        content = part.get("content")
-        if not isinstance(content, str):
-            raise RetrieverError(f"get returned no content for {doc_id[:200]!r}")
+        content = part["content"]
         if content:
             self.seen.add(doc_id, content, part.get("offset", offset) or 0, source=_source(part.get("metadata")))
         self._record(doc_id, started, data | {"chars": len(content)})

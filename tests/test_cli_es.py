@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 
 import pytest
-from cli_process import pyrlm
-from es_server import index, server  # noqa: F401 - fixtures
+from cli_process import pyrlm, started
+from es_server import index, request, server  # noqa: F401 - fixtures
 from retrieval_corpus import DOCUMENTS, HashEmbedder
 
 from pyrlm import RLM, SmartRouter
@@ -100,3 +102,31 @@ def test_loop_and_router_on_a_cluster(server, index, backend):  # noqa: F811
 
         routed = SmartRouter(FakeAdapter([GOOD]), retriever=retriever).run("Which handshake has zero round trips?")
         assert (routed.method, routed.citations[0].doc_id) == ("retrieval", "rfc/8446")
+
+
+def test_ctrl_c_while_a_cluster_is_written_goes_on_later(home, server, index):  # noqa: F811
+    total = 40_000
+    lines = (json.dumps({"id": n, "text": f"Entry {n} of many. " + "Words and words. " * 20}) for n in range(total))
+    (home / "many.jsonl").write_text("\n".join(lines))
+    process = started(home, "index", "many.jsonl", "--es", server, "--index", index)
+    deadline = time.monotonic() + 60
+    while b'"count":0' in (found := counted(server, index)) or not found:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "stopped early" in out
+    assert "Traceback" not in err
+    done = json.loads(pyrlm(home, "index", "many.jsonl", "--es", server, "--index", index, "--json").stdout)
+    assert 0 < done["unchanged"] < total
+    assert done["unchanged"] + done["indexed"] == total
+
+
+def counted(server, index):  # noqa: F811
+    try:
+        request("POST", f"{server}/{index}/_refresh")
+        return request("GET", f"{server}/{index}/_count")
+    except OSError:
+        return b""

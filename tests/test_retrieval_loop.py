@@ -330,6 +330,27 @@ def test_an_index_that_fails_while_quotes_are_checked_ends_no_run():
     assert (result.output, result.status, result.citations) == ("y", "answered", ())
 
 
+@pytest.mark.parametrize("made", [None, [], "text", {"doc_id": "a"}, {"content": 7}])
+def test_what_a_retriever_must_not_return_is_an_error_that_names_it(made):
+    class Wrong(Third):
+        def get(self, doc_id):
+            return made
+
+        def search(self, query, top_k=10, filters=None):
+            return [made]
+
+        async def search_batch(self, queries, top_k=10, filters=None):
+            return made
+
+    calls = ["es_get('a')", "es_search('a')", "es_search_batch(['a'])"]
+    text, result = shown(
+        Wrong(), "\n".join(f"try:\n    {call}\nexcept RetrieverError as e:\n    print(e)" for call in calls)
+    )
+    assert text.count("returned") >= 2
+    assert "Error:" not in text.replace("RetrieverError:", "")
+    assert result.status == "answered"
+
+
 def test_hits_and_documents_that_do_not_cross_as_they_are_become_plain():
     text, _ = shown(Third(), "print(es_search('x')[0]['metadata'])")
     assert "{'by': ['x']}" in text
