@@ -5,6 +5,7 @@ can be had the tests are skipped, with a line that says how to get one.
 """
 
 import contextlib
+import fcntl
 import itertools
 import os
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "elasticsearch"
 VERSION = os.environ.get("PYRLM_TEST_ES_VERSION", "")
+USERS = Path(tempfile.gettempdir()) / f"pyrlm-elasticsearch-users-{os.getuid()}-{VERSION}"
 HOW = "set PYRLM_TEST_ES_URL to an Elasticsearch for tests, or give scripts/elasticsearch a JDK of 21 or newer"
 
 _numbers = itertools.count()
@@ -64,15 +66,23 @@ def server() -> Iterator[str]:
     if url:
         yield url.rstrip("/")
         return
-    running = run_script("status").returncode == 0
-    started = run_script("start")
-    if started.returncode != 0:
-        pytest.skip(f"no Elasticsearch: {HOW} ({_last(started.stderr)})")
-    try:
-        yield started.stdout.split()[-1]
-    finally:
+    with USERS.open("a+") as users:
+        # Several test runs share one server: each holds the lock, and the last one stops what one of them started.
+        fcntl.flock(users, fcntl.LOCK_SH)
+        running = run_script("status").returncode == 0
+        started = run_script("start")
+        if started.returncode != 0:
+            pytest.skip(f"no Elasticsearch: {HOW} ({_last(started.stderr)})")
+        url = started.stdout.split()[-1]
         if not running:
-            run_script("stop")
+            USERS.write_text(url)
+        try:
+            yield url
+        finally:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if USERS.read_text() == url:
+                    run_script("stop")
 
 
 @pytest.fixture
