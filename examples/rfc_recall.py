@@ -7,6 +7,17 @@ is the share of the documents in `rfcs` that are among the documents of the firs
 document), averaged over the questions. `also` names other documents that hold the whole answer, one of which will do,
 too; they were judged among what these searches found, so another search may find one that isn't listed. Questions whose
 documents the index doesn't hold are left out.
+
+Measured (November 2026, Elasticsearch 9.5.3), known-item / semantic / filter / multi-document / all:
+
+    197 RFCs, 22 questions    BM25, both retrievers                    1.00  0.29  1.00  1.00  0.77
+                              vector (MiniLM, --size 400), both        1.00  0.71  1.00  1.00  0.91
+                              hybrid, both                             1.00  0.71  1.00  1.00  0.91
+    6,205 RFCs, 30 questions  BM25, embedded                           1.00  0.00  1.00  0.67  0.63
+                              BM25, Elasticsearch                      0.88  0.00  1.00  0.72  0.61
+
+The semantic questions share next to no words with their answers on purpose. 30 questions tell big differences only: one
+question is 0.03 of the last column.
 """
 
 from __future__ import annotations
