@@ -21,6 +21,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,19 +68,25 @@ def fetch(packages: Sequence[str] = PACKAGES, cache: Path = CACHE) -> list[Path]
         return folders
     if not (shutil.which("apt-get") and shutil.which("dpkg")) or not KEYRING.exists():
         raise NoTextError(f"there is no apt with Debian's keys here; {HOW_TO_GET_IT}")
-    private = (cache / "apt").resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    # A folder of its own for each process: two that fetch at once must not take each other's files.
+    with tempfile.TemporaryDirectory(dir=cache.resolve(), prefix="apt-", ignore_cleanup_errors=True) as folder:
+        _fetch_into(Path(folder), missing, cache)
+    return folders
+
+
+def _fetch_into(private: Path, packages: Sequence[str], cache: Path) -> None:
     for folder in ("lists/partial", "archives/partial", "debs"):
-        (private / folder).mkdir(parents=True, exist_ok=True)
+        (private / folder).mkdir(parents=True)
     (private / "sources.list").write_text(f"deb [signed-by={KEYRING}] {MIRROR} {RELEASE} non-free\n", "utf-8")
     _apt(private, "update")
-    _apt(private, "download", *missing)
-    for package in missing:
+    _apt(private, "download", *packages)
+    for package in packages:
         (archive,) = (private / "debs").glob(f"{package}_*.deb")
-        unpacked = private / f"{package}.partial"
+        unpacked = private / package
         subprocess.run(["dpkg", "-x", str(archive), str(unpacked)], check=True)  # noqa: S603, S607 - its own files
-        unpacked.rename(cache / package)
-        archive.unlink()
-    return folders
+        if not (cache / package).is_dir():
+            unpacked.rename(cache / package)
 
 
 def _apt(private: Path, *command: str) -> None:
