@@ -182,7 +182,7 @@ class Corpus:
             run = Indexing(
                 self._indices,
                 name,
-                fields={},
+                fields=await self._indices.typed(name, {}, made_with),
                 fresh=True,
                 chunker=chunker_for(manifest, self._chunker) if made_with is None else None,
                 embedder=self._embedder,
@@ -273,7 +273,7 @@ class Corpus:
         return Indexing(
             self._indices,
             target,
-            fields=dict(layout.schema),
+            fields=await self._indices.typed(target, layout.schema, made_with),
             fresh=await count(self._connection, layout) == 0,
             chunker=chunker_for(manifest, self._chunker) if made_with is None else None,
             embedder=self._embedder,

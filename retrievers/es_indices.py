@@ -168,6 +168,15 @@ class Indices:
             "deleting", lambda client: client.indices.delete(index=name, ignore_unavailable=True), index=name
         )
 
+    async def typed(
+        self, target: str, known: Mapping[str, FieldType], made_with: Manifest | None
+    ) -> dict[str, FieldType]:
+        """Type the fields of a corpus that moves as they were: a date read back from JSON looks like any text."""
+        brought = {name: kind for name, kind in (made_with.fields if made_with else {}).items() if name not in known}
+        if brought:
+            await self.add_fields(target, brought)
+        return {**known, **brought}
+
     async def add_fields(self, target: str, fields: Mapping[str, FieldType]) -> None:
         """Tell an index which metadata fields documents are about to bring.
 

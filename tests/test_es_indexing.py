@@ -298,6 +298,16 @@ def test_a_folder_moves_to_the_cluster_without_embedding(server: str, index: str
             assert cluster.index(DOCUMENTS).unchanged == len(DOCUMENTS)
 
 
+def test_a_corpus_that_moves_keeps_the_types_of_its_fields(server: str, index: str, tmp_path: Any) -> None:  # noqa: F811
+    letters = [Document(f"l{n}", f"a letter of the year {n}", {"sent": date(2018 + n, 5, 1)}) for n in range(3)]
+    with EmbeddedRetriever(tmp_path / "letters.idx") as folder, ElasticsearchRetriever(server, index=index) as cluster:
+        folder.index(letters)
+        for move in (cluster.index, cluster.rebuild):
+            move(folder.documents(), made_with=Manifest.read(tmp_path / "letters.idx"))
+            assert cluster.fields["sent"] == "date"
+            assert [hit.doc_id for hit in cluster.search("letter", filters={"sent": "2019"})] == ["l1"]
+
+
 def test_two_writers_at_once(server: str, index: str) -> None:  # noqa: F811
     async def both() -> list[Any]:
         async with (
