@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from pyrlm.cli.plain import plain
+
 if TYPE_CHECKING:
     from pyrlm.citations import Citation
     from pyrlm.routers import Attempt, RouterResult
@@ -38,16 +40,16 @@ def print_result(result: RouterResult, *, explain: bool = False, extractive: boo
         extractive: Whether to say that no language model was asked.
     """
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(result.output or _MISSING[result.status], style="bold"))
+    console.print(Text(plain(result.output) or _MISSING[result.status], style="bold"))
     if result.citations:
         console.print(Text("\nrests on", style="dim"))
     for citation in result.citations[:_SHOWN_CITATIONS]:
-        console.print(Text(f"  {_where(citation)}  ", style="cyan") + Text(_passage(citation)))
+        console.print(Text(f"  {plain(_where(citation))}  ", style="cyan") + Text(plain(_passage(citation))))
     console.print(Text(f"\n{_summary(result)}", style="dim"))
     if result.error or result.limit:
         console.print(Text(result.error or f"limit met: {result.limit}", style="red"))
     for note in (*result.notes, *result.evidence):
-        console.print(Text(note, style="yellow"))
+        console.print(Text(plain(note), style="yellow"))
     if explain:
         console.print(Text(f"\n{result.decision.explain()}"))
     if extractive:
