@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 PACKAGES = ("doc-rfc-std",)
 CACHE = Path(__file__).parent.parent / ".rfc"
 RELEASE = "bookworm"
-MIRROR = "http://mirror.example/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 HOW_TO_GET_IT = (
-    f"fetch doc-rfc-std from https://packages.at.example/{RELEASE}/doc-rfc-std, unpack it (dpkg -x), "
+    f"get Debian's package doc-rfc-std ({RELEASE}, non-free), unpack it (dpkg -x), "
     "and give the folder: --folder unpacked/"
 )
 
@@ -78,7 +77,7 @@ def fetch(packages: Sequence[str] = PACKAGES, cache: Path = CACHE) -> list[Path]
 def _fetch_into(private: Path, packages: Sequence[str], cache: Path) -> None:
     for folder in ("lists/partial", "archives/partial", "debs"):
         (private / folder).mkdir(parents=True)
-    (private / "sources.list").write_text(f"deb [signed-by={KEYRING}] {MIRROR} {RELEASE} non-free\n", "utf-8")
+    (private / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {RELEASE} non-free\n", "utf-8")
     _apt(private, "update")
     _apt(private, "download", *packages)
     for package in packages:
@@ -87,6 +86,16 @@ def _fetch_into(private: Path, packages: Sequence[str], cache: Path) -> None:
         subprocess.run(["dpkg", "-x", str(archive), str(unpacked)], check=True)  # noqa: S603, S607 - its own files
         if not (cache / package).is_dir():
             unpacked.rename(cache / package)
+
+
+def _mirror() -> str:
+    """Return the mirror that this machine's own apt uses."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
+    mirrors = [uri for uri in asked.stdout.split() if "security" not in uri]
+    if not mirrors:
+        raise NoTextError(f"apt has no mirror of Debian configured here; {HOW_TO_GET_IT}")
+    return mirrors[0]
 
 
 def _apt(private: Path, *command: str) -> None:

@@ -128,7 +128,7 @@ def test_publication_dates_are_read(given, day):
 
 def test_where_there_is_no_text_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(rfc_corpus.NoTextError, match=r"packages.at.example.*--folder"):
+    with pytest.raises(rfc_corpus.NoTextError, match=r"Debian's package doc-rfc-std.*--folder"):
         rfc_corpus.fetch(cache=tmp_path)
     with pytest.raises(rfc_corpus.NoTextError, match="no RFCs"):
         rfc_corpus.documents([tmp_path])
@@ -139,7 +139,7 @@ def test_a_mirror_that_cannot_be_reached_is_told_with_the_way_out(tmp_path, monk
         with pytest.raises(rfc_corpus.NoTextError, match="Debian's keys"):
             rfc_corpus.fetch(cache=tmp_path)
         return
-    monkeypatch.setattr(rfc_corpus, "MIRROR", "http://127.0.0.1:9/debian")
-    with pytest.raises(rfc_corpus.NoTextError, match=r"apt-get update failed.*packages.at.example"):
+    monkeypatch.setattr(rfc_corpus, "_mirror", lambda: "http://127.0.0.1:9/debian")
+    with pytest.raises(rfc_corpus.NoTextError, match=r"apt-get update failed.*Debian's package doc-rfc-std"):
         rfc_corpus.fetch(cache=tmp_path)
     assert not (tmp_path / "doc-rfc-std").exists()
