@@ -127,12 +127,14 @@ def test_a_kill_in_the_middle_of_a_bulk(narrow: Any, monkeypatch: pytest.MonkeyP
     pid = int((Path(environment["PYRLM_ES_RUN"]) / "pid").read_text())
     documents = docs(1_000)  # enough that neither writer is done before the other has begun
     acknowledged = [0, 0]
-    killed = asyncio.Event()
+    begun, killed = asyncio.Event(), asyncio.Event()
 
     def watch(writer: int) -> Any:
         def progress(state: Any) -> None:
             acknowledged[writer] = state.acknowledged
-            if min(acknowledged) >= 50 and not killed.is_set():
+            if acknowledged[1] >= 50:
+                begun.set()
+            if acknowledged[0] >= 50 and not killed.is_set():
                 killed.set()
                 os.kill(pid, signal.SIGKILL)
 
@@ -145,11 +147,14 @@ def test_a_kill_in_the_middle_of_a_bulk(narrow: Any, monkeypatch: pytest.MonkeyP
         await asyncio.to_thread(run_script, "start", **environment, **options)
 
     async def both() -> list[Any]:
-        hasty = ElasticsearchRetriever(url, index="hasty", chunker=SMALL, indexing_retry_seconds=5.0, retry_seconds=1.0)
+        hasty = ElasticsearchRetriever(
+            url, index="hasty", chunker=SMALL, indexing_retry_seconds=10.0, retry_seconds=1.0
+        )
         patient = ElasticsearchRetriever(url, index="patient", chunker=SMALL)
         async with hasty, patient:
-            given_up = asyncio.ensure_future(hasty.aindex(documents, progress=watch(0)))
             waits = asyncio.ensure_future(patient.aindex(documents, progress=watch(1)))
+            await begun.wait()
+            given_up = asyncio.ensure_future(hasty.aindex(documents, progress=watch(0)))
             await restart(given_up)
             return [await given_up, await waits]
 
