@@ -569,8 +569,8 @@ def test_work_is_linear_in_the_length_of_the_reply(unit):
         parse_direct(text)
         return time.process_time() - start
 
-    small = max(cost(LONG // 100), 0.02)
-    assert cost(LONG // 10) < 45 * small
+    # Other work on the machine only ever adds, so one quiet measurement of three is enough.
+    assert any(cost(LONG // 10) < 45 * max(cost(LONG // 100), 0.02) for _ in range(3))
 
 
 # --- direct answers ---------------------------------------------------------------------------------------------------
