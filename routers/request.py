@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pyrlm.context import Context
 from pyrlm.data import DataContext, query_text
@@ -17,13 +17,44 @@ from pyrlm.routers.query_kinds import QueryKind, classify_query
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Iterable
     from enum import StrEnum
 
     from pyrlm.calls import Model
     from pyrlm.policy import Policy
     from pyrlm.routers.config import RouterConfig
 
-__all__ = ["Request", "make_request", "profile_named"]
+__all__ = ["DecideOptions", "Request", "RunOptions", "check_names", "make_request", "profile_named"]
+
+
+class DecideOptions(TypedDict, total=False):
+    """What may be said of a question before it is answered; each may be left out.
+
+    Attributes:
+        profile: Profile of this run; None: the router's own, else by the kind of the query.
+        route: Take this route, whatever the table says.
+        kind: Kind of the query, where the caller knows better than the rules.
+        pattern: Regular expression whose matches (first group, where it has one) are the answer.
+        marker: Text after which the answer stands, up to the end of its line.
+    """
+
+    profile: ExecutionProfile | str | None
+    route: str | None
+    kind: QueryKind | str | None
+    pattern: str | re.Pattern[str] | None
+    marker: str | None
+
+
+class RunOptions(DecideOptions, total=False):
+    """What may be said of one run; each may be left out.
+
+    Attributes:
+        escalate: Whether other routes may follow one whose answer shows a signal of failure; True by default.
+        output_schema: What the answer has to be, see `RLM`; in the place of the router's option of this name.
+    """
+
+    escalate: bool
+    output_schema: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +96,26 @@ class Request:
         )
 
 
-def make_request(
-    query: Any,
-    context: Any,
-    *,
-    profile: ExecutionProfile | str | None,
-    route: str | None,
-    kind: QueryKind | str | None,
-    pattern: str | re.Pattern[str] | None,
-    marker: str | None,
-) -> Request:
+def check_names(given: Iterable[str], options: type[DecideOptions]) -> None:
+    """Check the names of the options of a run.
+
+    Raises:
+        TypeError: One of them does not exist; as Python itself says of a keyword that a function doesn't take.
+    """
+    known = options.__annotations__
+    for name in given:
+        if name not in known:
+            raise TypeError(f"SmartRouter: unexpected keyword argument {name!r}; expected some of {', '.join(known)}.")
+
+
+def make_request(query: Any, context: Any, how: DecideOptions, profile: ExecutionProfile | None) -> Request:
     """Check the arguments of a run.
+
+    Args:
+        query: The question.
+        context: Text or data.
+        how: What the caller said of the run.
+        profile: Profile of a run that names none.
 
     Raises:
         ConfigurationError: One of them can't be used; says what was given and what is expected.
@@ -85,6 +125,7 @@ def make_request(
     text = query_text(query)
     if not text.strip():
         raise ConfigurationError("SmartRouter: an empty query: expected the question.")
+    kind, pattern, marker = how.get("kind"), how.get("pattern"), how.get("marker")
     material = None if context is None else Context.of(context)
     if isinstance(material, DataContext) and not (pattern is None and marker is None):
         raise ConfigurationError("SmartRouter: pattern=… and marker=… look in a text; the context is data.")
@@ -93,8 +134,8 @@ def make_request(
         asked=query,
         context=material,
         kind=classify_query(text) if kind is None else QueryKind(_member(QueryKind, "kind", kind)),
-        profile=profile_named(profile),
-        route=route,
+        profile=profile_named(how.get("profile")) or profile,
+        route=how.get("route"),
         plan=None if pattern is None and marker is None else Plan(pattern=pattern, marker=marker),
     )
 

@@ -20,20 +20,20 @@ from pyrlm.routers.escalation import answer_by_routes
 from pyrlm.routers.limits import usable_tokens
 from pyrlm.routers.outcome import conclude
 from pyrlm.routers.overruled import with_numbers
-from pyrlm.routers.request import Request, make_request, profile_named
+from pyrlm.routers.request import DecideOptions, Request, RunOptions, check_names, make_request, profile_named
 from pyrlm.routers.verify import verify
 from pyrlm.routers.work import Work
 from pyrlm.trace import Recorder
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Unpack
 
     from pyrlm.cache import DiskCache
     from pyrlm.events import EventListener
+    from pyrlm.routers.decision import Facts
     from pyrlm.routers.profiles import ExecutionProfile
-    from pyrlm.routers.query_kinds import QueryKind
     from pyrlm.routers.result import RouterResult
 
     Query = str | Mapping[str, Any] | list[Any]
@@ -100,95 +100,43 @@ class SmartRouter:
         )
         self._root = Model(root)
 
-    def decide(
-        self,
-        query: Query,
-        context: Any = None,
-        *,
-        profile: ExecutionProfile | str | None = None,
-        route: str | None = None,
-        kind: QueryKind | str | None = None,
-        pattern: str | re.Pattern[str] | None = None,
-        marker: str | None = None,
-    ) -> RouteDecision:
+    def decide(self, query: Query, context: Any = None, **how: Unpack[DecideOptions]) -> RouteDecision:
         """Decide which route `query` takes over `context`: no model call, no waiting. Arguments as for `run`.
 
         The same input gives the same decision, once the model's vocabulary is loaded or known to be missing.
         """
-        request = make_request(
-            query, context, profile=profile or self.profile, route=route, kind=kind, pattern=pattern, marker=marker
-        )
-        return decide(request.facts(self._root, self.config, self.policy, self._rlm.retriever), self.config)
+        check_names(how, DecideOptions)
+        return self._decision(make_request(query, context, how, self.profile))[0]
 
-    def run(
-        self,
-        query: Query,
-        context: Any = None,
-        *,
-        profile: ExecutionProfile | str | None = None,
-        route: str | None = None,
-        kind: QueryKind | str | None = None,
-        pattern: str | re.Pattern[str] | None = None,
-        marker: str | None = None,
-        escalate: bool = True,
-        output_schema: Any = None,
-    ) -> RouterResult:
+    def run(self, query: Query, context: Any = None, **how: Unpack[RunOptions]) -> RouterResult:
         """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
 
         Args:
             query: The question.
             context: A `Context`, a string, a list of strings (documents), or data; see `RLM.run`.
-            profile: Profile of this run; None: the router's own, else by the kind of the query.
-            route: Take this route, whatever the table says.
-            kind: Kind of the query, where the caller knows better than the rules.
-            pattern: Regular expression whose matches (first group, where it has one) are the answer.
-            marker: Text after which the answer stands, up to the end of its line.
-            escalate: Whether other routes may follow one whose answer shows a signal of failure.
-            output_schema: What the answer has to be, see `RLM`; in the place of the router's option of this name.
+            **how: Options of this run: `profile`, `route`, `kind`, `pattern`, `marker`, `escalate`, `output_schema`; see
+                `RunOptions`.
 
         Returns:
             The result; ``output, trace = router.run(…)`` unpacks it.
 
         Raises:
+            TypeError: There is no such option.
             ConfigurationError: An argument can't be used, or there is neither text nor retriever; carries the trace.
             AuthenticationError: The key is missing or wrong; carries the trace.
             PolicyError, ModelError, ReplError: With `on_limit="raise"`; carries trace and result.
             NestedRunError: Called on pyrlm's own loop; use `arun` there.
         """
-        call = self.arun(
-            query,
-            context,
-            profile=profile,
-            route=route,
-            kind=kind,
-            pattern=pattern,
-            marker=marker,
-            escalate=escalate,
-            output_schema=output_schema,
-        )
-        return portal.run(call)
+        return portal.run(self.arun(query, context, **how))
 
-    async def arun(
-        self,
-        query: Query,
-        context: Any = None,
-        *,
-        profile: ExecutionProfile | str | None = None,
-        route: str | None = None,
-        kind: QueryKind | str | None = None,
-        pattern: str | re.Pattern[str] | None = None,
-        marker: str | None = None,
-        escalate: bool = True,
-        output_schema: Any = None,
-    ) -> RouterResult:
+    async def arun(self, query: Query, context: Any = None, **how: Unpack[RunOptions]) -> RouterResult:
         """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
+        check_names(how, RunOptions)
         recorder = Recorder(self._listener, self._trace_path)
         try:
-            request = make_request(
-                query, context, profile=profile or self.profile, route=route, kind=kind, pattern=pattern, marker=marker
-            )
-            work = self._work(request, recorder, output_schema)
-            routes = (work.decision.route, *(work.decision.escalation if escalate else ()))
+            request = make_request(query, context, how, self.profile)
+            work = self._work(request, recorder, how.get("output_schema"))
+            routes = (work.decision.route, *(work.decision.escalation if how.get("escalate", True) else ()))
             answer = await answer_by_routes(work, routes)
             checkable = work.decision.verify and answer.says_something and answer.error is None
             verdict = await verify(work, answer) if checkable else None
@@ -199,12 +147,15 @@ class SmartRouter:
         finally:
             recorder.close()
 
+    def _decision(self, request: Request) -> tuple[RouteDecision, Facts]:
+        facts = request.facts(self._root, self.config, self.policy, self._rlm.retriever)
+        return decide(facts, self.config), facts
+
     def _work(self, request: Request, recorder: Recorder, output_schema: Any) -> Work:
         """Begin a run: its decision, its budget and its trace."""
         chars = request.context.len_chars() if request.context is not None else 0
         recorder.record("run_started", prompt=request.query, data={"chars": chars})
-        facts = request.facts(self._root, self.config, self.policy, self._rlm.retriever)
-        decision = decide(facts, self.config)
+        decision, facts = self._decision(request)
         recorder.record("route", reason=decision.explain(), data=decision.as_dict())
         return Work(
             query=request.query,

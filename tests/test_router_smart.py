@@ -223,6 +223,20 @@ def test_options_that_do_not_exist_are_refused_with_those_that_do():
             SmartRouter(FakeAdapter([])).run(query, TEXT)
 
 
+def test_a_keyword_of_a_run_that_does_not_exist_is_named_and_nothing_is_begun(tmp_path):
+    adapter = FakeAdapter([GOOD])
+    router = SmartRouter(adapter, trace_path=tmp_path / "trace.jsonl")
+    for ask in (router.run, router.decide):
+        with pytest.raises(
+            TypeError, match=r"unexpected keyword argument 'rout'; expected some of profile, route, kind"
+        ):
+            ask(QUERY, TEXT, rout="baseline")
+    with pytest.raises(TypeError, match="'escalate'"):
+        router.decide(QUERY, TEXT, escalate=False)
+    assert not adapter.calls
+    assert not (tmp_path / "trace.jsonl").exists()
+
+
 def test_the_direct_call_obeys_the_budget():
     result, adapter = route([], policy=Policy(max_total_tokens=100))
     assert (result.status, result.limit, adapter.calls) == ("limit", "max_total_tokens", [])

@@ -35,7 +35,9 @@ async def use() -> None:
     assert_type(await rlm.arun("q", ["one", "two"]), RunResult)
     router = SmartRouter(OpenAICompatAdapter("m", base_url="http://127.0.0.1/v1"), repl_backend="exec")
     assert_type(router.decide("q", Context.from_text("t")), RouteDecision)
-    result = router.run("q", "text")
+    result = router.run("q", "text", profile="verify", escalate=False, output_schema=list[int])
+    router.decide("q", "text", rout="baseline")  # type: ignore[call-arg] # there is no such option
+    await router.arun("q", "text", escalate="no")  # type: ignore[arg-type] # of another type
     assert_type(result, RouterResult)
     assert_type(result.output, str)
     assert_type(result.value, Any)
