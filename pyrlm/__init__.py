@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.citations import Citation
     from pyrlm.context import Context
+    from pyrlm.costs import Cost, Costs
     from pyrlm.errors import PolicyError, PyRLMError
     from pyrlm.events import TraceStep
     from pyrlm.policy import Policy
@@ -30,6 +31,8 @@ __all__ = [
     "Budget",
     "Citation",
     "Context",
+    "Cost",
+    "Costs",
     "DiskCache",
     "ExecutionProfile",
     "Policy",
@@ -52,6 +55,8 @@ _HOMES = {
     "Budget": "pyrlm.budget",
     "Citation": "pyrlm.citations",
     "Context": "pyrlm.context",
+    "Cost": "pyrlm.costs",
+    "Costs": "pyrlm.costs",
     "DiskCache": "pyrlm.cache",
     "ExecutionProfile": "pyrlm.routers",
     "Policy": "pyrlm.policy",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyrlm.citations import Citation
+    from pyrlm.costs import Costs
     from pyrlm.coverage import Coverage
     from pyrlm.repl.protocol import Variable
     from pyrlm.trace import Trace
@@ -70,6 +71,13 @@ class RunResult:
         event loop, ask in a worker thread.
         """
         return None if self.reading is None else self.reading.share
+
+    @property
+    def costs(self) -> Costs:
+        """What the run's calls have cost, by model and by depth."""
+        from pyrlm.costs import Costs  # noqa: PLC0415 - only who asks for them needs them
+
+        return Costs.of(self.trace)
 
     @property
     def incomplete(self) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyrlm.citations import Citation
+    from pyrlm.costs import Costs
     from pyrlm.result import Status
     from pyrlm.routers.decision import RouteDecision
     from pyrlm.routers.profiles import ExecutionProfile
@@ -99,6 +100,13 @@ class RouterResult:
         return self.usage.total_tokens
 
     @property
+    def costs(self) -> Costs:
+        """What the calls of all routes have cost, by model and by depth."""
+        from pyrlm.costs import Costs  # noqa: PLC0415 - only who asks for them needs them
+
+        return Costs.of(self.trace)
+
+    @property
     def incomplete(self) -> bool:
         """Whether a limit or an error ended the run before an answer was accepted."""
         return self.status in {"limit", "error"}
@@ -119,6 +127,7 @@ class RouterResult:
             "tokens_used": self.tokens_used,
             "usage": asdict(self.usage),
             "cost_usd": self.cost_usd,
+            "costs": self.costs.as_dict(),
             "elapsed": round(self.elapsed, 6),
             "citations": [asdict(citation) for citation in self.citations],
             "coverage": self.coverage,
