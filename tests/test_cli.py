@@ -176,7 +176,33 @@ def test_a_money_limit_without_a_price_sends_nothing(home):
         ran = ask(home, ASKED, "note.md", "--model", "openai-compatible:m", "--max-cost", "0.5", **over(server))
     assert (ran.returncode, server.bodies) == (2, [])
     assert "max_cost_usd=0.5" in ran.stderr
+    assert "--price" in ran.stderr
     assert ask(home, ASKED, "note.md", "--model", "extractive:", "--max-cost", "0.5").returncode == 0
+
+
+def test_a_price_that_is_given_keeps_the_limit_and_is_shown_by_model(home):
+    quoted = "96 degrees\n<quotes>\n<quote>boils at 96 degrees</quote>\n</quotes>"
+    arguments = ["note.md", "--model", "openai-compatible:m", "--max-cost", "5", "--price", "100,200"]
+    with LoopbackServer([Reply(quoted, usage={"prompt_tokens": 100, "completion_tokens": 10})]) as server:
+        ran = ask(home, ASKED, *arguments, **over(server))
+    assert (ran.returncode, len(server.bodies)) == (0, 1), ran.stderr
+    assert "$0.0120," in ran.stdout
+    with LoopbackServer(lambda body: "The kettle in the kitchen boils at 96 degrees.") as server:
+        two = ["--model", "extractive:", "--sub-model", "openai-compatible:small", "--subcall-price", "100,200"]
+        more = [*two, "--route", "rlm", "--profile", "semantic_batches", "--json"]
+        ran = ask(home, ASKED, "note.md", *more, **over(server))
+    costs = json.loads(ran.stdout)["costs"]
+    assert costs["by_model"]["small"]["cost_usd"] == costs["total"]["cost_usd"] > 0
+
+
+def test_a_price_that_can_not_be_read_says_what_is_expected(home):
+    for wrong in ("2.5", "a,b", "1,-2", "nan,1", "1,2,3"):
+        ran = ask(home, ASKED, "note.md", "--model", "extractive:", "--price", wrong)
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "two numbers" in ran.stderr
+    ran = ask(home, ASKED, "note.md", "--model", "extractive:", "--subcall-price", "1,2")
+    assert ran.returncode == 2
+    assert "--sub-model" in ran.stderr
 
 
 def test_nothing_is_taken_as_markup(home):

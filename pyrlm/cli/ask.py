@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from pyrlm.cli.codes import ExitCode, code_of
-from pyrlm.cli.models import adapters_for
-from pyrlm.cli.options import ClusterOption, EmbedderOption, FolderOption, IndexOption
-from pyrlm.errors import ConfigurationError, PyRLMError
+from pyrlm.cli.models import adapters_for, config_of
+from pyrlm.cli.options import (
+    ClusterOption,
+    EmbedderOption,
+    FolderOption,
+    IndexOption,
+    ModelOption,
+    PriceOption,
+    SubcallPriceOption,
+    SubModelOption,
+)
+from pyrlm.errors import ConfigurationError, PriceUnknownError, PyRLMError
 from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
@@ -38,11 +47,8 @@ def ask(
     es: ClusterOption = None,
     index: IndexOption = None,
     embed: EmbedderOption = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL."),
-    ] = None,
-    sub_model: Annotated[str | None, typer.Option(help="Cheaper model for sub-calls, as provider:name.")] = None,
+    model: ModelOption = None,
+    sub_model: SubModelOption = None,
     profile: Annotated[
         Literal["deterministic_first", "semantic_batches", "hybrid", "verify"] | None,
         typer.Option(help="How to work on a text that one call should not read whole. Default: by the question."),
@@ -50,6 +56,8 @@ def ask(
     route: Annotated[Literal["baseline", "select", "rlm"] | None, typer.Option(help="Force a route.")] = None,
     repl: Annotated[Literal["exec", "monty"], typer.Option(help="Where model-written code runs.")] = "exec",
     max_cost: Annotated[float | None, typer.Option(min=0.0, help="Most US dollars to spend.")] = None,
+    price: PriceOption = None,
+    subcall_price: SubcallPriceOption = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens to use, all calls together.")] = 200_000,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep answers of sub-calls on disk.")] = True,
     explain: Annotated[bool, typer.Option("--explain", help="Say why the route was chosen.")] = False,
@@ -68,6 +76,7 @@ def ask(
         adapter, sub_adapter = adapters_for(model, sub_model)
         options = {"subcall_adapter": sub_adapter, "policy": limits, "profile": profile, "repl_backend": repl}
         options |= {"cache": _cache() if cache else None, "event_listener": listener, "trace_path": trace}
+        options["config"] = config_of(price, subcall_price, sub_model)
         with _retriever(corpus, es, index, embed) as retriever:
             result = _answer(question, paths or [], retriever, route, adapter, options)
     if as_json:
@@ -105,7 +114,8 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from None
+        hint = " Here: --price IN,OUT (and --subcall-price)." if isinstance(error, PriceUnknownError) else ""
+        raise typer.BadParameter(f"{error}{hint}") from None
     except (PyRLMError, OSError) as error:
         _stop(error)
     except KeyboardInterrupt:

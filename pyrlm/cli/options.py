@@ -1,4 +1,4 @@
-"""Options that several commands share: which corpus."""
+"""Options that several commands share: which corpus, which models and what they cost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,37 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ClusterOption", "EmbedderOption", "FolderOption", "IndexOption"]
+__all__ = [
+    "ClusterOption",
+    "EmbedderOption",
+    "FolderOption",
+    "IndexOption",
+    "ModelOption",
+    "PriceOption",
+    "SubModelOption",
+    "SubcallPriceOption",
+]
 
 FolderOption = Annotated[Path | None, typer.Option("--in", help="Folder of an index.", metavar="FOLDER")]
 ClusterOption = Annotated[str | None, typer.Option("--es", help="Address of an Elasticsearch cluster.", metavar="URL")]
 IndexOption = Annotated[str | None, typer.Option("--index", help="Name of the index on the cluster.")]
 EmbedderOption = Annotated[str | None, typer.Option("--embed", help="Embedder, where the index does not tell it.")]
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL."
+    ),
+]
+SubModelOption = Annotated[
+    str | None, typer.Option("--sub-model", help="Cheaper model for sub-calls, as provider:name.")
+]
+PriceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--price", help="Price of --model in US dollars per million tokens, where pyrlm knows none.", metavar="IN,OUT"
+    ),
+]
+SubcallPriceOption = Annotated[
+    str | None, typer.Option("--subcall-price", help="Price of --sub-model.", metavar="IN,OUT")
+]

@@ -68,7 +68,6 @@ def _passage(citation: Citation) -> str:
 
 def _summary(result: RouterResult) -> str:
     steps = sum(step.kind == "root_call" for step in result.trace.steps)
-    cost = f", ${result.cost_usd:.4f}" if result.cost_usd else ""
     verified = "" if result.verified is None else ", verified" if result.verified else ", not verified"
     tried = " → ".join(_tried(attempt) for attempt in result.attempts) or result.method
     why = "; ".join(result.decision.reasons)
@@ -76,8 +75,17 @@ def _summary(result: RouterResult) -> str:
         f"route {tried}, profile {result.profile}\n"
         f"why: {why}\n"
         f"{result.status}{verified}; {steps} steps, {len(result.trace.calls)} model calls, "
-        f"{result.tokens_used:,} tokens{cost}, {result.elapsed:.1f} s"
+        f"{result.tokens_used:,} tokens{_cost(result)}, {result.elapsed:.1f} s"
     )
+
+
+def _cost(result: RouterResult) -> str:
+    """The money, and where several models have had a part of it, each one's; nothing where none is known."""
+    costs = result.costs
+    if not costs.total.pico_usd:
+        return ""
+    each = ", ".join(f"{plain(name)} {cost.shown}" for name, cost in costs.by_model.items())
+    return f", {costs.total.shown}" + (f" ({each})" if len(costs.by_model) > 1 else "")
 
 
 def _tried(attempt: Attempt) -> str:
