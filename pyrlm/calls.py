@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
-from pyrlm.adapters.calling import acomplete, check_adapter
+from pyrlm.adapters.calling import acomplete
 from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
-from pyrlm.pricing import price_for, window_for
-from pyrlm.tokens import counter_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from pyrlm.budget import Budget, Reservation
     from pyrlm.cache import DiskCache
     from pyrlm.events import StepKind, TraceStep
-    from pyrlm.pricing import Price, Window
-    from pyrlm.tokens import TokenCounter
+    from pyrlm.models import Model
     from pyrlm.trace import Recorder
 
-__all__ = ["Call", "Caller", "Model", "Reply"]
+__all__ = ["Call", "Caller", "Reply"]
 
 Purpose = Literal["root", "subcall", "direct", "last"]
-
-
-class Model:
-    """An adapter with what is known of its model: name, price, window, tokenizer.
-
-    The adapter's own attributes `model`, `endpoint`, `price` and `context_window` come first, then the package data.
-    """
-
-    def __init__(self, adapter: Any, *, price: Price | None = None, context_window: int | None = None) -> None:
-        check_adapter(adapter)
-        self.adapter = adapter
-        name = getattr(adapter, "model", None)
-        self.name = name if isinstance(name, str) else type(adapter).__name__
-        endpoint = getattr(adapter, "endpoint", None)
-        self.endpoint = endpoint if isinstance(endpoint, str) else ""
-        self._price = price
-        self._window = context_window
-        self.counter: TokenCounter = counter_for(self.name)
-
-    @cached_property
-    def price(self) -> Price | None:
-        """Price of a million tokens, or None where it is not known."""
-        own: Price | None = self._price or getattr(self.adapter, "price", None)
-        return own or price_for(self.name, endpoint=self.endpoint)
-
-    def price_of(self, response: ModelResponse) -> Price | None:
-        """Price that `response` is charged by: the caller's own, else that of the model that answered, where it says so."""
-        return self._price or response.price or self.price
-
-    @cached_property
-    def window(self) -> Window:
-        """What the model can take in, with source and date; conservative where the model is not known."""
-        own = self._window or getattr(self.adapter, "context_window", None)
-        return window_for(self.name, endpoint=self.endpoint, context_window=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +40,6 @@ class Call:
         temperature: None leaves it to the provider.
         options: Further parameters, passed to the adapter.
         parent: Step of the trace that it belongs to.
-        depth: Level of the run, for the trace.
         cached: Whether the reply may come from the cache and go to it.
         shown: What the trace shows as the prompt; the last message by default.
         prompt_tokens: Upper bound of the prompt's tokens, where the caller has it already.
@@ -88,7 +52,6 @@ class Call:
     temperature: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
-    depth: int = 0
     cached: bool = False
     shown: str | None = None
     prompt_tokens: int | None = None
@@ -116,6 +79,18 @@ class Reply:
         return self.response.finish_reason == "length"
 
 
+class _Traffic:
+    """Calls under way, of a run and its sub-agents together. The root calls of a run follow one another: no limit on them."""
+
+    def __init__(self, limit: int) -> None:
+        self.limiter = asyncio.Semaphore(limit)
+        self.in_flight = 0
+        self.settled = asyncio.Event()
+
+    def slot(self, purpose: Purpose) -> AbstractAsyncContextManager[Any]:
+        return nullcontext() if purpose in {"root", "last"} else self.limiter
+
+
 class Caller:
     """Asks models on behalf of one run.
 
@@ -123,7 +98,11 @@ class Caller:
         budget: Reserves before each call, settles after it.
         recorder: Gets every call, cache hit and retry.
         cache: None for no cache.
-        limit: Calls in flight at once.
+        limit: Sub-calls, and calls of routes of one call, in flight at once.
+
+    Attributes:
+        depth: 0 for a run, 1 for its sub-agents, and so on.
+        scope: Which sub-agent it asks for, the same whenever the run is repeated; empty for the run itself.
     """
 
     def __init__(self, budget: Budget, recorder: Recorder, cache: DiskCache | None, limit: int) -> None:
@@ -131,9 +110,24 @@ class Caller:
         self.recorder = recorder
         self.cache = cache
         self.limit = limit
-        self._limiter = asyncio.Semaphore(limit)
-        self._in_flight = 0
-        self._settled = asyncio.Event()
+        self.depth = 0
+        self.scope = ""
+        self._traffic = _Traffic(limit)
+
+    def child(self, budget: Budget, scope: str, parent: int | None) -> Caller:
+        """Return the caller of a sub-agent: one level deeper, with the cache and the limit in common.
+
+        Args:
+            budget: The sub-agent's share.
+            scope: Name of the sub-agent among those of this run.
+            parent: Step of the trace that started it.
+        """
+        child = copy.copy(self)
+        child.budget = budget
+        child.depth = self.depth + 1
+        child.scope = f"{self.scope}/{scope}" if self.scope else scope
+        child.recorder = self.recorder.branch(child.depth, parent)
+        return child
 
     def check_price(self, model: Model) -> None:
         """Raise `PriceUnknownError` where money is limited and the price of `model` is not known."""
@@ -175,9 +169,9 @@ class Caller:
         return Reply(response.text, response, step, call.max_tokens)
 
     async def _pay(self, model: Model, call: Call) -> Reply:
-        async with self._limiter:
+        async with self._traffic.slot(call.purpose):
             reservation = await self._reserve(model, call)
-            self._in_flight += 1
+            self._traffic.in_flight += 1
             try:
                 return await self._send(model, call, reservation)
             except Exception:
@@ -185,8 +179,8 @@ class Caller:
                 self.budget.release(reservation)
                 raise
             finally:
-                self._in_flight -= 1
-                self._settled.set()
+                self._traffic.in_flight -= 1
+                self._traffic.settled.set()
 
     async def _reserve(self, model: Model, call: Call) -> Reservation:
         """Reserve an upper bound. Calls in flight mostly cost less than theirs: where they block, wait for one to end."""
@@ -194,17 +188,17 @@ class Caller:
         if prompt_tokens is None:
             prompt_tokens = model.counter.upper_bound_messages(call.messages)
         while True:
-            self._settled.clear()
+            self._traffic.settled.clear()
             try:
                 return self.budget.reserve(
                     call.purpose, prompt_tokens=prompt_tokens, max_tokens=call.max_tokens, price=model.price
                 )
             except PolicyError:
-                if not self._in_flight or not self.budget.fits_when_idle(
+                if not self._traffic.in_flight or not self.budget.fits_when_idle(
                     call.purpose, prompt_tokens=prompt_tokens, max_tokens=call.max_tokens, price=model.price
                 ):
                     raise
-            await self._settled.wait()
+            await self._traffic.settled.wait()
 
     async def _send(self, model: Model, call: Call, reservation: Reservation) -> Reply:
         started = time.perf_counter()
@@ -249,7 +243,7 @@ class Caller:
     ) -> TraceStep:
         shown = call.shown if call.shown is not None else call.messages[-1]["content"]
         return self.recorder.record(
-            kind, model=answered_by or model.name, prompt=shown, parent=call.parent, depth=call.depth, **values
+            kind, model=answered_by or model.name, prompt=shown, parent=call.parent, depth=self.depth, **values
         )
 
     def _record_retry(self, model: Model, call: Call, retry: Retry) -> None:
@@ -257,7 +251,7 @@ class Caller:
             "retry",
             model=model.name,
             parent=call.parent,
-            depth=call.depth,
+            depth=self.depth,
             reason=retry.reason,
             data={"attempt": retry.attempt, "delay": retry.delay},
         )

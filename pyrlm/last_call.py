@@ -67,7 +67,7 @@ def _answers_of_stopped_step(session: Session) -> list[tuple[str, str]]:
     """Return prompt and answer, each cut, of what the step that was stopped has paid for."""
     steps = [
         step
-        for step in session.recorder.trace.of_kind("subcall", "cache_hit")
+        for step in session.recorder.trace.of_kind("subcall", "sub_subcall", "cache_hit")
         if step.parent == session.asked and step.output
     ]
     each = max(_LEAST_SHOWN, _MAX_MATERIAL // (2 * len(steps) or 1))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyrlm.calls import Call, Caller, Model, Reply
+from pyrlm.calls import Call, Caller, Reply
 from pyrlm.errors import ContextLengthError, ModelError
 
 if TYPE_CHECKING:
+    from pyrlm.models import Model
     from pyrlm.rlm import RLM
     from pyrlm.transcript import Transcript
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Self
 
 from pyrlm import prompts
 from pyrlm.adapters.base import Message
-from pyrlm.calls import Caller, Model, Reply
 from pyrlm.coverage import Coverage
 from pyrlm.errors import MaxSecondsExceeded, MaxStepsExceeded
 from pyrlm.evidence import open_searches
 from pyrlm.guards import Candidate, Stall
 from pyrlm.host_tools import HostTools
+from pyrlm.models import Model
 from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
@@ -28,6 +28,7 @@ from pyrlm.workbench import Workbench
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyrlm.calls import Caller, Reply
     from pyrlm.inputs import Inputs
     from pyrlm.repl.protocol import Execution
     from pyrlm.rlm import RLM

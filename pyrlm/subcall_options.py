@@ -20,10 +20,8 @@ class SubCallOptions:
         max_tokens: Most tokens of a reply, where the code names none.
         temperature: None leaves it to the provider.
         parallel: Whether `ask_chunks` and `llm_query_batch` run side by side where the code doesn't say.
-        depth: Level of the run, for the trace.
     """
 
     max_tokens: int = 1024
     temperature: float | None = None
     parallel: bool = True
-    depth: int = 0

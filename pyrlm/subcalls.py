@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm import arguments
-from pyrlm.calls import Call, Caller, Model, Reply
+from pyrlm.calls import Call, Caller, Reply
 from pyrlm.errors import (
     AuthenticationError,
     ContextLengthError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyrlm.adapters.base import Message
     from pyrlm.coverage import Coverage
+    from pyrlm.models import Model
     from pyrlm.output import OutputSchema
     from pyrlm.repl.protocol import HostFunction
 
@@ -214,7 +215,6 @@ class SubCalls:
             max_tokens=max_tokens or self._options.max_tokens,
             temperature=self._options.temperature,
             parent=self._parent,
-            depth=self._options.depth,
             cached=True,
         )
         try:
@@ -283,7 +283,7 @@ class SubCalls:
         self.refused += 1
         if self.limit_met is None:
             self.limit_met = error
-            self._caller.recorder.record("limit", reason=str(error), parent=self._parent, depth=self._options.depth)
+            self._caller.recorder.record("limit", reason=str(error), parent=self._parent)
 
     def _check_open(self, name: str) -> None:
         if self._allowed == 0:

@@ -27,9 +27,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _MAX_TEXT = 20_000
 """Characters of one text field that a trace keeps: enough to read, bounded whatever a model or a document holds."""
 
-PAID_KINDS = frozenset(
-    {"root_call", "subcall", "recursive_subcall", "sub_root_call", "sub_subcall", "direct_call", "last_call"}
-)
+PAID_KINDS = frozenset({"root_call", "subcall", "sub_root_call", "sub_subcall", "direct_call", "last_call"})
 """Kinds of steps that are model calls."""
 
 
@@ -52,13 +50,13 @@ class Trace:
     @property
     def usage(self) -> Usage:
         """Tokens of all calls together."""
-        return sum((step.usage for step in self.steps if step.usage), Usage())
+        return sum((step.usage for step in self.calls if step.usage), Usage())
 
     @property
     def value(self) -> Any:
         """The run's final value, as the REPL held it; None where the run has not ended, or the value was left out."""
         for step in reversed(self.steps):
-            if step.kind == "run_finished":
+            if step.kind == "run_finished" and step.depth == 0:
                 return decode(step.data["value"]) if "value" in step.data else step.output or None
         return None
 
@@ -165,6 +163,10 @@ class Recorder:
                 _log.exception("An event listener failed at step %d (%s); the run goes on.", step.step_id, step.kind)
         return step
 
+    def branch(self, depth: int, parent: int | None) -> Recorder:
+        """Return a recorder for a sub-agent: its events join these, at its `depth`, under the step `parent`."""
+        return _Branch(self, depth, parent)
+
     def close(self) -> None:
         """Close the file, where there is one."""
         with self._lock:
@@ -181,6 +183,38 @@ class Recorder:
         except OSError as error:
             _log.warning("The trace file can't be written any more (%s); the run goes on without it.", error)
             self._file = None
+
+
+_IN_BRANCH: Mapping[StepKind, StepKind] = {
+    "run_started": "recursive_subcall",
+    "root_call": "sub_root_call",
+    "subcall": "sub_subcall",
+    "repl_exec": "sub_repl_exec",
+}
+
+
+class _Branch(Recorder):
+    """Records for a sub-agent what it does like a run, by the names of a sub-agent."""
+
+    def __init__(self, recorder: Recorder, depth: int, parent: int | None) -> None:
+        self.trace = recorder.trace
+        self._base = recorder
+        self._depth = depth
+        self._parent = parent
+
+    def record(self, kind: StepKind, **values: Any) -> TraceStep:
+        if values.get("parent") is None:
+            values["parent"] = self._parent
+        step = self._base.record(_IN_BRANCH.get(kind, kind), **{**values, "depth": self._depth})
+        if kind == "run_started":
+            self._parent = step.step_id
+        return step
+
+    def branch(self, depth: int, parent: int | None) -> Recorder:
+        return _Branch(self._base, depth, parent)
+
+    def close(self) -> None:
+        """Nothing: the file is the run's."""
 
 
 def _open(path: str | Path) -> TextIO:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pyrlm.adapters.base import Message
-    from pyrlm.calls import Model, Reply
+    from pyrlm.calls import Reply
+    from pyrlm.models import Model
     from pyrlm.output import Checked, OutputSchema
 
     Ask = Callable[[Sequence[Message], dict[str, Any]], Awaitable[Reply]]

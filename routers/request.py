@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from enum import StrEnum
 
-    from pyrlm.calls import Model
+    from pyrlm.models import Model
     from pyrlm.policy import Policy
     from pyrlm.routers.config import RouterConfig
 

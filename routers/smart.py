@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm import portal
 from pyrlm.budget import Budget
-from pyrlm.calls import Caller, Model
+from pyrlm.calls import Caller
 from pyrlm.context import Context
 from pyrlm.errors import ConfigurationError, PyRLMError
 from pyrlm.evidence import open_searches
 from pyrlm.inputs import with_schema
+from pyrlm.models import Model
 from pyrlm.policy import Policy
 from pyrlm.rlm import RLM
 from pyrlm.routers.config import RouterConfig

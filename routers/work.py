@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pyrlm.adapters.base import Usage
-    from pyrlm.calls import Caller, Model
+    from pyrlm.calls import Caller
     from pyrlm.context import Context
     from pyrlm.errors import PyRLMError
+    from pyrlm.models import Model
     from pyrlm.output import OutputSchema
     from pyrlm.retrievers.protocol import Hit
     from pyrlm.rlm import RLM

@@ -61,16 +61,18 @@ calls = st.lists(
 
 async def made(plan, caller):
     for number, depth, usage, purpose in plan:
+        at = caller
+        for _ in range(depth):
+            at = at.child(caller.budget, "agent", None)
         call = Call(
             messages=[{"role": "user", "content": "q"}],
             purpose=purpose,
             kind="root_call" if purpose == "root" else "subcall",
             max_tokens=10,
-            depth=depth,
             options={"usage": usage},
         )
         try:
-            await caller.ask(Model(Priced(number)), call)
+            await at.ask(Model(Priced(number)), call)
         except ModelError:
             assert usage is None
 
