@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyrlm.errors import NestedRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncGenerator, Coroutine, Generator
     from concurrent.futures import Future
 
-__all__ = ["run"]
+__all__ = ["iterate", "run"]
 
 T = TypeVar("T")
 
@@ -87,3 +87,33 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         if future.cancel():
             ended.wait(_CANCEL_GRACE)
         raise
+
+
+def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """Yield what `items` gives, which runs on the background loop. Leaving the generator early closes `items`.
+
+    Raises:
+        NestedRunError: Taken from on the background loop itself, see `run`.
+    """
+    try:
+        while (item := run(_next(items))) is not _END:
+            yield item
+    finally:
+        if threading.current_thread() is _current().thread:  # dropped there: nobody may wait
+            _closing.add(closing := asyncio.ensure_future(items.aclose()))
+            closing.add_done_callback(_closing.discard)
+        else:
+            run(_closed(items))
+
+
+_closing: set[asyncio.Future[None]] = set()
+_END: Any = object()
+
+
+async def _next(items: AsyncGenerator[T, None]) -> T:
+    item: T = await anext(items, _END)
+    return item
+
+
+async def _closed(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()

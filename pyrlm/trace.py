@@ -9,14 +9,17 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pyrlm.adapters.base import Usage
 from pyrlm.errors import ConfigurationError
 from pyrlm.events import SCHEMA_VERSION, EventListener, StepKind, TraceStep
 from pyrlm.redact import redact
 from pyrlm.repl.wire import decode
+from pyrlm.trace_file import RunLines, open_trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Recorder", "Trace"]
 
@@ -95,15 +98,22 @@ class Trace:
         return cls([_from_dict(step) for step in steps])
 
     @classmethod
-    def from_json_lines(cls, lines: Sequence[str]) -> Trace:
-        """Read the lines of a trace file. A run that was killed leaves at most its last line cut; that one is left out."""
+    def from_json_lines(cls, lines: Sequence[str], *, run: int | None = None) -> Trace:
+        """Read the lines of a trace file. A run that was killed leaves at most its last line cut; that one is left out.
+
+        Args:
+            lines: The lines.
+            run: Number of one run, of a file that `SmartRouter.run_many` has written; None: all lines.
+        """
         steps: list[TraceStep] = []
         filled = [line for line in lines if line.strip()]
         for number, line in enumerate(filled, 1):
             try:
-                steps.append(_from_dict(json.loads(line)))
+                raw = json.loads(line)
+                if run is None or (isinstance(raw, dict) and raw.get("run") == run):
+                    steps.append(_from_dict(raw))
             except ValueError as error:
-                if number < len(filled) or not steps:
+                if number < len(filled) or number == 1:
                     raise ConfigurationError(f"Trace: line {number} is no JSON object of a trace: {error}.") from None
         return cls(steps)
 
@@ -136,19 +146,23 @@ class Recorder:
 
     Args:
         listener: Called for every event. What it raises is logged, never passed on: a view must not end a run.
-        path: JSON Lines file, one line an event, written and flushed as it happens. Replaced where it exists.
+        path: JSON Lines file, one line an event, written and flushed as it happens. Replaced where it exists. Or what
+            `pyrlm.trace_file.SharedFile` gives a run, where several write into one file.
         trace: Trace to add to; a new one by default.
     """
 
     def __init__(
-        self, listener: EventListener | None = None, path: str | Path | None = None, trace: Trace | None = None
+        self,
+        listener: EventListener | None = None,
+        path: str | Path | RunLines | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.trace = trace if trace is not None else Trace()
         self._listener = listener
         self._lock = threading.Lock()
-        self._file: TextIO | None = None
+        self._file: TextIO | RunLines | None = None
         if path is not None:
-            self._file = _open(path)
+            self._file = path if isinstance(path, RunLines) else open_trace(path)
 
     def record(self, kind: StepKind, **values: Any) -> TraceStep:
         """Record an event; `values` are the fields of `TraceStep` but for its number and time."""
@@ -215,13 +229,6 @@ class _Branch(Recorder):
 
     def close(self) -> None:
         """Nothing: the file is the run's."""
-
-
-def _open(path: str | Path) -> TextIO:
-    try:
-        return Path(path).open("w", encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"The trace file {str(path)!r} can't be written: {error.strerror}.") from error
 
 
 def _clean(step: TraceStep) -> TraceStep:
