@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyrlm.events import TraceStep
     from pyrlm.policy import Policy
     from pyrlm.pricing import Price
+    from pyrlm.prompts_template import PromptTemplate
     from pyrlm.result import RunResult
     from pyrlm.rlm import RLM
     from pyrlm.routers import ExecutionProfile, RouteDecision, RouterConfig, RouterResult, SmartRouter
@@ -38,6 +39,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Price",
+    "PromptTemplate",
     "PyRLMError",
     "RouteDecision",
     "RouterConfig",
@@ -62,6 +64,7 @@ _HOMES = {
     "Policy": "pyrlm.policy",
     "PolicyError": "pyrlm.errors",
     "Price": "pyrlm.pricing",
+    "PromptTemplate": "pyrlm.prompts_template",
     "PyRLMError": "pyrlm.errors",
     "RouteDecision": "pyrlm.routers",
     "RouterConfig": "pyrlm.routers",

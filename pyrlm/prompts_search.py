@@ -28,8 +28,21 @@ _RULES = (
 )
 
 
-def search_names(*, vectors: bool) -> list[str]:
-    """Return a line for each search that exists, and one on filters."""
+_SHORT = (
+    (
+        "es_search(query, top_k=10, filters=None): passages of an index by their words, dicts {doc_id, preview, start, end, line, "
+        "metadata}; es_hybrid_search likewise; es_search_batch(queries)"
+    ),
+    "es_vector_search(query, top_k=10, filters=None): by meaning",
+    "es_get(doc_id, offset=0, limit=1000000)['content']: a document, or a part of it",
+    "filters: `{'year': {'gte': 2018}, 'status': ['final']}`; also gt lte lt prefix exists not or and",
+)
+
+
+def search_names(*, vectors: bool, short: bool = False) -> list[str]:
+    """Return a line for each search that exists, and one on filters; `short`: the least that one needs to know."""
+    if short:
+        return [line for line in _SHORT if vectors or not line.startswith("es_vector_search")]
     names = dict(_NAMES)
     if not vectors:
         del names["es_vector_search"]

@@ -28,6 +28,7 @@ from pyrlm.last_call import best_answer
 from pyrlm.mcp_config import check_servers
 from pyrlm.outcome import Outcome, build_result
 from pyrlm.policy import Policy
+from pyrlm.prompts_system import check_prompt_options
 from pyrlm.session import Session
 from pyrlm.tools import check_tools
 from pyrlm.trace import Recorder
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.events import EventListener
     from pyrlm.guards import Candidate
+    from pyrlm.prompts_template import PromptTemplate
+    from pyrlm.prompts_variants import PromptVariant
     from pyrlm.repl.protocol import Isolation, ReplFactory
     from pyrlm.result import RunResult
     from pyrlm.stages import Stage
@@ -63,7 +66,11 @@ class RLM:
         temperature: Of root calls; None leaves it to the provider.
         subcall_temperature: Of sub-calls; None leaves it to the provider.
         subcall_max_tokens: Most tokens of a sub-call's reply, where the code names none.
-        system_prompt: Takes the place of the built-in system message.
+        system_prompt: Takes the place of the built-in system message: a text as it is, or a `PromptTemplate` with its parts.
+        prompt_variant: Wording of the system message: ``"default"`` (about 2,500 characters for a text); ``"cost_warning"``
+            (3,000), for models that make too many sub-calls; ``"small_context"`` (1,900), for root models with small
+            windows; ``"compact"`` (1,100), for strong models where tokens count. See `pyrlm.prompts_variants`.
+        enable_sub_calls: False: code has no `llm_query` and its kin, and the model is not told of any.
         instruction: The application's own rules, told apart from question and text.
         tools: Functions that code may call, or `Tool` objects; they run here, see `pyrlm.tools`.
         mcp_servers: MCP servers by name, or the path of the JSON file of other clients, see `pyrlm.mcp_config.Server`.
@@ -101,7 +108,9 @@ class RLM:
     temperature: float | None = None
     subcall_temperature: float | None = None
     subcall_max_tokens: int = 1024
-    system_prompt: str | None = None
+    system_prompt: str | PromptTemplate | None = None
+    prompt_variant: PromptVariant = "default"
+    enable_sub_calls: bool = True
     instruction: str = ""
     tools: Sequence[Any] = ()
     mcp_servers: Mapping[str, Any] | str | Path | None = None
@@ -131,6 +140,12 @@ class RLM:
         check_retriever(self.retriever)
         check_tools(self.tools)
         check_servers(self.mcp_servers)
+        check_prompt_options(
+            self.system_prompt,
+            self.prompt_variant,
+            enable_sub_calls=self.enable_sub_calls,
+            require_subcall=self.require_subcall_before_final,
+        )
         for name in ("max_tokens", "subcall_max_tokens", "max_output_chars", "repl_timeout", "max_concurrent_subcalls"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")

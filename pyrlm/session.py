@@ -6,6 +6,7 @@ It does two things with them: ask the root model, and run its code.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pyrlm import prompts
@@ -17,6 +18,9 @@ from pyrlm.guards import Candidate, Stall
 from pyrlm.host_tools import HostTools
 from pyrlm.models import Model
 from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
+from pyrlm.prompts_system import compose_system, subcalls_opened, without_subcalls
+from pyrlm.prompts_template import PromptTemplate
+from pyrlm.prompts_variants import VARIANTS
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
 from pyrlm.root import Root
@@ -77,6 +81,8 @@ class Session:
             others,
         )
         self.stages = tuple(stages) or (Stage(name="loop"),)
+        if not rlm.enable_sub_calls:
+            self.stages = tuple(replace(stage, subcalls=0, require_subcalls=False) for stage in self.stages)
         self.stage_index = 0
         self.stage_steps = 0
         self.asked: int | None = None
@@ -98,18 +104,22 @@ class Session:
 
     def _opening(self, model: Model, notes: Sequence[str]) -> Transcript:
         self.subcalls.open_stage(self.stage.subcalls)
-        system = self.rlm.system_prompt or prompts.compose_system(
+        rlm, own = self.rlm, self.rlm.system_prompt
+        short = VARIANTS[rlm.prompt_variant].short_extras
+        system = (isinstance(own, str) and own) or compose_system(
             has_text=self.context is not None,
             subcalls=self.stage.subcalls != 0,
             sub_chars=self.subcalls.chars,
             max_output_chars=self.rlm.max_output_chars,
             extra_names=[
                 *self.inputs.names,
-                *(search_names(vectors=self.searches.vectors) if self.searches is not None else ()),
+                *(search_names(vectors=self.searches.vectors, short=short) if self.searches is not None else ()),
                 *self.tools.lines(),
             ],
             example=SEARCH_EXAMPLE if self.searches is not None else "",
             language_notes=self.repl.language_notes,
+            variant=rlm.prompt_variant,
+            template=own if isinstance(own, PromptTemplate) else None,
         )
         first = prompts.first_message(
             self.query,
@@ -122,7 +132,7 @@ class Session:
 
     def _tools_told(self) -> list[str]:
         """Tell of the tools where a system message of the caller's own does not."""
-        lines = self.tools.lines() if self.rlm.system_prompt else []
+        lines = self.tools.lines() if isinstance(self.rlm.system_prompt, str) and self.rlm.system_prompt else []
         return ["Further names:\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
 
     async def __aenter__(self) -> Self:
@@ -138,7 +148,7 @@ class Session:
             await self.tools.ended()
 
     def _setup(self) -> Setup:
-        functions = dict(self.subcalls.functions())
+        functions = dict(self.subcalls.functions()) if self.rlm.enable_sub_calls else {}
         if self.context is not None:
             functions |= context_functions(self.context)
         if self.searches is not None:
@@ -172,7 +182,7 @@ class Session:
         self.interrupted = True
         result = await self.repl.execute(code)
         self.interrupted = False
-        return result
+        return result if self.rlm.enable_sub_calls else replace(result, error=without_subcalls(result.error))
 
     def open_next_stage(self) -> str:
         """Begin the next stage; return what the model is told."""
@@ -184,7 +194,7 @@ class Session:
         self.recorder.record("stage", reason=f"{before.name} {why}", data={"stage": self.stage.name})
         opened = ""
         if before.subcalls == 0 and self.stage.subcalls != 0:
-            opened = prompts.subcalls_opened(self.stage.subcalls, self.subcalls.chars)
+            opened = subcalls_opened(self.stage.subcalls, self.subcalls.chars, self.rlm.prompt_variant)
         self.root.reminder = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
         return self.root.reminder or "Go on, and look further before you answer."
 
@@ -204,7 +214,11 @@ class Session:
 
     def with_budget(self, message: str) -> str:
         """Add what is left of the limits, told from half on, and news of servers, to what the model is told."""
-        lines = (message, self.tools.news(), prompts.budget_line(self.budget.left()))
+        lines = (
+            message,
+            self.tools.news(),
+            prompts.budget_line(self.budget.left(), subcalls=self.rlm.enable_sub_calls),
+        )
         return "\n\n".join(line for line in lines if line)
 
     def loop_seconds(self) -> float | None:
