@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
 from pyrlm.adapters.calling import acomplete
 from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
+from pyrlm.shown import acomplete_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pyrlm.budget import Budget, Reservation
     from pyrlm.cache import DiskCache
     from pyrlm.events import StepKind, TraceStep
     from pyrlm.models import Model
+    from pyrlm.shown import TextSink
     from pyrlm.trace import Recorder
 
 __all__ = ["Call", "Caller", "Reply"]
@@ -103,6 +105,7 @@ class Caller:
     Attributes:
         depth: 0 for a run, 1 for its sub-agents, and so on.
         scope: Which sub-agent it asks for, the same whenever the run is repeated; empty for the run itself.
+        shows: Returns who gets the text of a call of the run itself while it is written; None for nobody.
     """
 
     def __init__(self, budget: Budget, recorder: Recorder, cache: DiskCache | None, limit: int) -> None:
@@ -112,7 +115,14 @@ class Caller:
         self.limit = limit
         self.depth = 0
         self.scope = ""
+        self.shows: Callable[[Call], TextSink | None] | None = None
         self._traffic = _Traffic(limit)
+
+    def of_run(self, budget: Budget, recorder: Recorder) -> Caller:
+        """Return the caller of a further run, with the cache and the limit in common."""
+        other = copy.copy(self)
+        other.budget, other.recorder = budget, recorder
+        return other
 
     def child(self, budget: Budget, scope: str, parent: int | None) -> Caller:
         """Return the caller of a sub-agent: one level deeper, with the cache and the limit in common.
@@ -204,9 +214,7 @@ class Caller:
         started = time.perf_counter()
         token = on_retry.set(lambda retry: self._record_retry(model, call, retry))
         try:
-            response = await acomplete(
-                model.adapter, call.messages, reservation.max_tokens, call.temperature, **call.options
-            )
+            response = await self._complete(model, call, reservation.max_tokens)
         except (ModelError, asyncio.CancelledError) as error:
             elapsed = time.perf_counter() - started
             why = f"{type(error).__name__}: {error}" if isinstance(error, ModelError) else "cancelled in flight"
@@ -230,6 +238,13 @@ class Caller:
             data=_facts(response, reservation.max_tokens),
         )
         return Reply(response.text, response, step, reservation.max_tokens)
+
+    async def _complete(self, model: Model, call: Call, max_tokens: int) -> ModelResponse:
+        sink = self.shows(call) if self.shows is not None and self.depth == 0 else None
+        arguments = (model.adapter, call.messages, max_tokens, call.temperature)
+        if sink is None:
+            return await acomplete(*arguments, **call.options)
+        return await acomplete_shown(*arguments, sink=sink, options=dict(call.options))
 
     def _counted(self, model: Model, call: Call, response: ModelResponse) -> Usage:
         return Usage(
