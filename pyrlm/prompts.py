@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrlm.repl.protocol import Execution
 
 __all__ = [
+    "QUESTION_SEAM",
     "NO_ANSWER",
     "SUB_SYSTEM",
     "direct_messages",
@@ -91,6 +92,10 @@ Then give the passages that it rests on, copied word for word from the text:
 If the text does not hold the answer, reply {NO_ANSWER} alone. {DATA_RULE}"""
 
 
+QUESTION_SEAM = "\n\nQuestion: "
+"""Stands between the text and the question in a prompt of one call."""
+
+
 def direct_messages(
     query: str, pieces: Sequence[str], *, system: str | None = None, instruction: str = ""
 ) -> list[Message]:
@@ -102,7 +107,7 @@ def direct_messages(
     tail = f"\n\n{_RULES.format(instruction=instruction)}" if instruction else ""
     return [
         Message(role="system", content=system or DIRECT_SYSTEM),
-        Message(role="user", content=f"{texts}\n\nQuestion: {query}{tail}"),
+        Message(role="user", content=f"{texts}{QUESTION_SEAM}{query}{tail}"),
     ]
 
 
