@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pyrlm.repl.protocol import Execution
 
 __all__ = [
-    "QUESTION_SEAM",
     "NO_ANSWER",
+    "QUESTION_SEAM",
     "SUB_SYSTEM",
     "direct_messages",
     "first_message",
