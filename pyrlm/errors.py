@@ -26,6 +26,7 @@
     │   ├── ReplUnavailableError             it can't be started on this machine, or not with this isolation
     │   ├── ReplCrashedError                 the worker died, lied or was killed
     │   └── WireError (TypeError)            a value can't cross the boundary; says which and why
+    ├── CheckpointError                      the file of a durable run can't be used, or its run has come out differently
     ├── RetrieverError                       a search, a read or an indexing step failed; says why
     └── MCPError                             an MCP server failed, or one that is required did not start
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuthenticationError",
     "BadReplyError",
+    "CheckpointError",
     "ConfigurationError",
     "ContextLengthError",
     "InvalidRepliesExceeded",
@@ -230,6 +232,10 @@ class ReplCrashedError(ReplError):
 
 class WireError(ReplError, TypeError):
     """A value can't cross between host and REPL; the message names the value's type and its place."""
+
+
+class CheckpointError(PyRLMError):
+    """The file of a durable run can't be used, or resuming it came out differently; the message names what differs."""
 
 
 class RetrieverError(PyRLMError):
