@@ -88,6 +88,7 @@ class _Traffic:
         self.limiter = asyncio.Semaphore(limit)
         self.in_flight = 0
         self.settled = asyncio.Event()
+        self.agents: dict[int, asyncio.Semaphore] = {}
 
     def slot(self, purpose: Purpose) -> AbstractAsyncContextManager[Any]:
         return nullcontext() if purpose in {"root", "last"} else self.limiter
@@ -138,6 +139,10 @@ class Caller:
         child.scope = f"{self.scope}/{scope}" if self.scope else scope
         child.recorder = self.recorder.branch(child.depth, parent)
         return child
+
+    def agent_slot(self, at_once: int) -> asyncio.Semaphore:
+        """Return what lets `at_once` sub-agents of one depth run, of the whole family together."""
+        return self._traffic.agents.setdefault(self.depth, asyncio.Semaphore(at_once))
 
     def check_price(self, model: Model) -> None:
         """Raise `PriceUnknownError` where money is limited and the price of `model` is not known."""

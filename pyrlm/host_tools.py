@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyrlm.mcp import Servers
 from pyrlm.tool_calls import ToolCalls
-from pyrlm.tools import Toolbox
+from pyrlm.tools import Toolbox, tools_named
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine, Mapping
 
+    from pyrlm.mcp_connection import Connection
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.rlm import RLM
+    from pyrlm.tools import Tool
     from pyrlm.trace import Recorder
 
 __all__ = ["HostTools"]
@@ -26,12 +28,18 @@ class HostTools:
     Args:
         rlm: Options of the run.
         recorder: Gets every call, and what becomes of each server.
+        servers: Servers that are passed on to this run, beside those of its options.
     """
 
-    def __init__(self, rlm: RLM, recorder: Recorder) -> None:
+    def __init__(self, rlm: RLM, recorder: Recorder, servers: Mapping[str, Connection]) -> None:
+        self._rlm = rlm
         self._calls = ToolCalls(recorder, rlm.max_concurrent_subcalls)
-        self._servers = Servers(rlm.mcp_servers, self._calls)
+        self._servers = Servers(rlm.mcp_servers, self._calls, servers)
         self._toolbox = Toolbox(rlm.tools, self._calls, self._servers.functions())
+
+    def passed_on(self, names: Collection[str]) -> tuple[list[Tool], dict[str, Connection]]:
+        """Return the tools and the servers among `names`, for a sub-agent: it can get no others."""
+        return tools_named(self._rlm.tools, names), self._servers.named(names)
 
     def functions(self) -> dict[str, HostFunction]:
         """Return the host functions by the names that code uses."""

@@ -39,10 +39,14 @@ class Inputs:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def material(self) -> Context | None:
+        """The text or the data; None without either."""
+        return self.context if self.context is not None else self.data
+
+    @property
     def chars(self) -> int:
         """Characters of the material, data as JSON."""
-        material = self.context or self.data
-        return material.len_chars() if material is not None else 0
+        return self.material.len_chars() if self.material is not None else 0
 
     @property
     def names(self) -> list[str]:

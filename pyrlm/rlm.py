@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.events import EventListener
     from pyrlm.guards import Candidate
+    from pyrlm.handed import Handed
     from pyrlm.prompts_template import PromptTemplate
     from pyrlm.prompts_variants import PromptVariant
     from pyrlm.repl.protocol import Isolation, ReplFactory
@@ -52,6 +53,17 @@ if TYPE_CHECKING:
 __all__ = ["RLM"]
 
 
+_ABOVE_ZERO = (
+    "max_tokens",
+    "subcall_max_tokens",
+    "max_output_chars",
+    "repl_timeout",
+    "max_concurrent_subcalls",
+    "max_concurrent_subagents",
+    "subagent_max_steps",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RLM:
     """Answers questions over texts of any size by a loop of model-written code. Holds options only: share it freely.
@@ -60,6 +72,11 @@ class RLM:
         adapter: The root model, which writes the code.
         subcall_adapter: The model that sub-calls ask; the root model by default.
         subcall_models: Further models that code may name by ``llm_query(…, model="name")``.
+        subagent_adapters: Root models of sub-agents, that of depth 1 first; the last one serves all that are deeper. By
+            default the root model.
+        recursive_subcalls: Whether a sub-call whose prompt is too long for one call becomes a sub-agent.
+        subagent_max_steps: Most steps of a sub-agent, where the code names none.
+        max_concurrent_subagents: Sub-agents of one depth at once; further ones wait.
         policy: Limits of each run; `Policy()` by default.
         cache: Cache for sub-calls; None for none.
         max_tokens: Most tokens of a root reply.
@@ -102,6 +119,10 @@ class RLM:
     adapter: Any
     subcall_adapter: Any = None
     subcall_models: Mapping[str, Any] | None = None
+    subagent_adapters: Sequence[Any] = ()
+    recursive_subcalls: bool = False
+    subagent_max_steps: int = 20
+    max_concurrent_subagents: int = 16
     policy: Policy | None = None
     cache: DiskCache | None = None
     max_tokens: int = 4096
@@ -134,7 +155,7 @@ class RLM:
     output_schema: Any = None
 
     def __post_init__(self) -> None:
-        for adapter in (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values()):
+        for adapter in (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values(), *self.subagent_adapters):
             if adapter is not None or adapter is self.adapter:
                 check_adapter(adapter)
         check_retriever(self.retriever)
@@ -146,7 +167,7 @@ class RLM:
             enable_sub_calls=self.enable_sub_calls,
             require_subcall=self.require_subcall_before_final,
         )
-        for name in ("max_tokens", "subcall_max_tokens", "max_output_chars", "repl_timeout", "max_concurrent_subcalls"):
+        for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")
         if self.on_limit not in {"raise", "return"}:
@@ -193,23 +214,35 @@ class RLM:
         """
         inputs = await take_in(query, context, self.output_schema if output_schema is None else output_schema)
         if caller is not None:
-            result = await self._run(inputs, caller, stages, notes)
+            result = await self.run_inputs(inputs, caller, stages=stages, notes=notes)
             await asyncio.to_thread(lambda: result.coverage)  # a router asks for it on the loop
             return result
         recorder = Recorder(self.event_listener, self.trace_path)
         budget = Budget(self.policy or Policy())
         try:
-            return await self._run(
-                inputs, Caller(budget, recorder, self.cache, self.max_concurrent_subcalls), stages, notes
+            return await self.run_inputs(
+                inputs,
+                Caller(budget, recorder, self.cache, self.max_concurrent_subcalls),
+                stages=stages,
+                notes=notes,
             )
         finally:
             recorder.close()
 
-    async def _run(self, inputs: Inputs, caller: Caller, stages: Sequence[Stage], notes: Sequence[str]) -> RunResult:
+    async def run_inputs(
+        self,
+        inputs: Inputs,
+        caller: Caller,
+        *,
+        stages: Sequence[Stage] = (),
+        notes: Sequence[str] = (),
+        handed: Handed | None = None,
+    ) -> RunResult:
+        """Answer from what has been taken in already, as a part of a larger run; `handed` makes it a sub-agent's."""
         caller.recorder.record("run_started", prompt=inputs.query, data={"chars": inputs.chars})
         error: PyRLMError | None = None
         notes = await described(self.retriever, notes)
-        async with Session(self, inputs, caller=caller, stages=stages, notes=notes) as session:
+        async with Session(self, inputs, caller=caller, stages=stages, notes=notes, handed=handed) as session:
             try:
                 for model in session.models:
                     caller.check_price(model)

@@ -15,6 +15,7 @@ from pyrlm.coverage import Coverage
 from pyrlm.errors import MaxSecondsExceeded, MaxStepsExceeded
 from pyrlm.evidence import open_searches
 from pyrlm.guards import Candidate, Stall
+from pyrlm.handed import Handed
 from pyrlm.host_tools import HostTools
 from pyrlm.models import Model
 from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
@@ -25,6 +26,7 @@ from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
 from pyrlm.root import Root
 from pyrlm.stages import Stage
+from pyrlm.subagents import SubAgents
 from pyrlm.subcalls import SubCallOptions, SubCalls
 from pyrlm.transcript import Transcript
 from pyrlm.workbench import Workbench
@@ -58,7 +60,9 @@ class Session:
         caller: Caller,
         stages: Sequence[Stage] = (),
         notes: Sequence[str] = (),
+        handed: Handed | None = None,
     ) -> None:
+        handed = handed or Handed()
         self.rlm = rlm
         self.inputs = inputs
         self.query, self.context, self.schema = inputs.query, inputs.context, inputs.schema
@@ -68,8 +72,8 @@ class Session:
         model = Model(rlm.adapter)
         sub = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else model
         others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
-        self.models = (model, sub, *others.values())
-        self.coverage = Coverage(self.context) if self.context is not None else None
+        self.models = (model, sub, *others.values(), *map(Model, rlm.subagent_adapters))
+        self.coverage = handed.coverage or (Coverage(self.context) if self.context is not None else None)
         self.searches = open_searches(rlm.retriever, self.recorder)
         self.subcalls = SubCalls(
             caller,
@@ -80,6 +84,9 @@ class Session:
             self.coverage,
             others,
         )
+        self.agents = SubAgents(self)
+        if rlm.recursive_subcalls and self.agents.possible:
+            self.subcalls.in_place = self.agents.in_place_of_call
         self.stages = tuple(stages) or (Stage(name="loop"),)
         if not rlm.enable_sub_calls:
             self.stages = tuple(replace(stage, subcalls=0, require_subcalls=False) for stage in self.stages)
@@ -92,9 +99,9 @@ class Session:
         self.quotes_objected = False
         self.fallback_used = False
         self.best: Candidate | None = None
-        self.tools = HostTools(rlm, self.recorder)
-        self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage)
-        self.transcript = self._opening(model, notes)
+        self.tools = HostTools(rlm, self.recorder, handed.servers)
+        self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage, handed.code)
+        self.transcript = self._opening(model, [*handed.notes, *notes])
         self.root = Root(rlm, model, self.transcript, caller)
 
     @property
@@ -114,6 +121,7 @@ class Session:
             extra_names=[
                 *self.inputs.names,
                 *(search_names(vectors=self.searches.vectors, short=short) if self.searches is not None else ()),
+                *(self.agents.lines() if self.stage.subcalls != 0 else ()),
                 *self.tools.lines(),
             ],
             example=SEARCH_EXAMPLE if self.searches is not None else "",
@@ -148,7 +156,7 @@ class Session:
             await self.tools.ended()
 
     def _setup(self) -> Setup:
-        functions = dict(self.subcalls.functions()) if self.rlm.enable_sub_calls else {}
+        functions = {**self.subcalls.functions(), **self.agents.functions()} if self.rlm.enable_sub_calls else {}
         if self.context is not None:
             functions |= context_functions(self.context)
         if self.searches is not None:

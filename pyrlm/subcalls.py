@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any
 from pyrlm import arguments
 from pyrlm.calls import Call, Caller, Reply
 from pyrlm.errors import (
-    AuthenticationError,
     ContextLengthError,
     ModelError,
-    ModelUnavailableError,
     PolicyError,
-    RateLimitError,
 )
 from pyrlm.prompts import NO_ANSWER, question_prompt, sub_messages
 from pyrlm.replies import is_abstention
 from pyrlm.subcall_data import ask_for_data, schema_given
 from pyrlm.subcall_options import SubCallOptions, failed
+from pyrlm.subcall_tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pyrlm.adapters.base import Message
     from pyrlm.coverage import Coverage
@@ -35,10 +33,6 @@ __all__ = ["SubCallOptions", "SubCalls", "failed"]
 _RETRY_FACTOR = 2
 """A cut reply is asked for again once, with this many times the room."""
 
-_GIVE_UP_AFTER = 10
-"""Sub-calls in a row, of one step, that find no model that answers: the rest of the step is not asked. Each of them has
-been retried for as long as the adapter does."""
-
 _CHARS_PER_TOKEN = 3
 """Characters a token that the advertised size of a sub-call assumes: low for English, so that most texts fit."""
 
@@ -47,7 +41,7 @@ _MAX_SUB_CHARS = 300_000
 (RULER, NoLiMa: see `RouterConfig`)."""
 
 
-class SubCalls:
+class SubCalls(Tally):
     """The sub-calls of one run.
 
     Args:
@@ -56,6 +50,9 @@ class SubCalls:
         options: How.
         coverage: Told what the sub-models read.
         models: Further models that code may name by `model=`.
+
+    Attributes:
+        in_place: Takes a prompt that is too long for one call, and the schema; None where that is refused.
     """
 
     def __init__(
@@ -71,38 +68,15 @@ class SubCalls:
         self._options = options
         self._coverage = coverage
         self._models = dict(models)
+        super().__init__(caller.recorder)
         self._slots = asyncio.Semaphore(caller.limit)
-        self._parent: int | None = None
-        self._down: dict[str, list[str]] = {}
-        self.made = 0
-        self.failed = 0
-        self.refused = 0
-        self.limit_met: PolicyError | None = None
-        self.limit_told = False
-        self._allowed: int | None = None
-        self._stage_made = 0
+        self.in_place: Callable[[str, OutputSchema | None], Awaitable[Any]] | None = None
 
     @property
     def chars(self) -> int:
         """Characters that one sub-call takes, as the prompt tells it."""
         tokens = self._model.window.input_limit - self._options.max_tokens - 500
         return max(2_000, min(_MAX_SUB_CHARS, tokens * _CHARS_PER_TOKEN))
-
-    @property
-    def over(self) -> bool:
-        """Whether no sub-call can be made any more, or none of those that were made has given an answer."""
-        return self.limit_met is not None or self._allowed == 0 or (self.failed > 0 and self.made == 0)
-
-    def begin_step(self, parent: int | None) -> None:
-        """Begin a step of the run; its sub-calls belong to the step `parent` of the trace."""
-        self._parent = parent
-        self._down = {}
-        self.refused = 0
-
-    def open_stage(self, allowed: int | None) -> None:
-        """Begin a stage in which at most `allowed` sub-calls can be made; 0: the functions don't exist."""
-        self._allowed = allowed
-        self._stage_made = 0
 
     def functions(self) -> dict[str, HostFunction]:
         """Return the host functions by the names that code uses."""
@@ -124,10 +98,10 @@ class SubCalls:
 
         A dict or list as second argument is the schema; see `pyrlm.simple_schema` for its forms.
         """
-        self._check_open("llm_query")
+        self.check_open("llm_query")
         model, form = schema_given(model, schema)
         prompt = arguments.text(text, "llm_query(text)")
-        return await self._one(prompt, self._named(model), arguments.cap(max_tokens), form)
+        return await self._one(prompt, self.named(model), arguments.cap(max_tokens), form)
 
     async def llm_batch(
         self, prompts: Sequence[str], model: str | None = None, max_tokens: int | None = None, schema: Any = None
@@ -148,7 +122,7 @@ class SubCalls:
 
     async def ask(self, question: str, text: str, max_tokens: int | None = None) -> str:
         """Ask `question` about one piece of text; return the answer, or ``NO_ANSWER``."""
-        self._check_open("ask")
+        self.check_open("ask")
         prompt = question_prompt(arguments.text(question, "ask(question)"), arguments.text(text, "ask(text)"))
         return str(await self._one(prompt, self._model, arguments.cap(max_tokens)))
 
@@ -164,7 +138,7 @@ class SubCalls:
 
     async def ask_chunks_first(self, question: str, chunks: Sequence[str], max_tokens: int | None = None) -> str:
         """Ask `question` about one piece after the other and stop at the first answer; ``NO_ANSWER`` if none has one."""
-        self._check_open("ask_chunks_first")
+        self.check_open("ask_chunks_first")
         for chunk in arguments.texts(chunks, "ask_chunks_first(chunks)"):
             answer = await self.ask(question, chunk, max_tokens)
             if not is_abstention(answer) and not answer.startswith(failed("")[:-1]):
@@ -183,10 +157,10 @@ class SubCalls:
         parallel: bool | None,
         schema: Any = None,
     ) -> list[Any]:
-        self._check_open(name)
+        self.check_open(name)
         texts = arguments.texts(prompts, f"{name}(prompts)")
         model, form = schema_given(model, schema)
-        chosen, cap = self._named(model), arguments.cap(max_tokens)
+        chosen, cap = self.named(model), arguments.cap(max_tokens)
         if parallel is None:
             parallel = self._options.parallel
         if parallel:
@@ -195,6 +169,8 @@ class SubCalls:
 
     async def _one(self, prompt: str, model: Model, max_tokens: int | None, schema: OutputSchema | None = None) -> Any:
         """Make one sub-call. Whatever goes wrong with the model or the limits becomes its answer."""
+        if self.in_place is not None and self._too_long(prompt, model):
+            return await self.in_place(prompt, schema)
         async with self._slots:
             if schema is None or not prompt.strip():
                 return await self._answered(sub_messages(prompt), model, max_tokens)
@@ -204,7 +180,7 @@ class SubCalls:
         problem = self._refused("\n".join(message["content"] for message in messages[1:]), model)
         if problem:
             return failed(problem)
-        self._stage_made += 1
+        self.stage_made += 1
         return await self._made(messages, model, max_tokens)
 
     async def _made(self, messages: Sequence[Message], model: Model, max_tokens: int | None) -> str:
@@ -214,20 +190,19 @@ class SubCalls:
             kind="subcall",
             max_tokens=max_tokens or self._options.max_tokens,
             temperature=self._options.temperature,
-            parent=self._parent,
+            parent=self.parent,
             cached=True,
         )
         try:
             reply = await self._whole(model, call) if max_tokens is None else await self._caller.ask(model, call)
         except PolicyError as error:
-            self._note_limit(error)
+            self.note_limit(error)
             return failed(f"{error}")
         except ModelError as error:
-            self._note_failure(model, error)
+            self.note_failure(model, error)
             hint = f"; cut it with ctx.chunk({self.chars})" if isinstance(error, ContextLengthError) else ""
             return failed(f"{error}{hint}")
-        self.made += 1
-        self._down.pop(model.name, None)
+        self.note_answer(model)
         if self._coverage is not None:
             self._coverage.add(messages[1]["content"])
         return self._answer(reply)
@@ -256,40 +231,31 @@ class SubCalls:
 
     def _refused(self, prompt: str, model: Model) -> str:
         """Why this call is not made at all; empty where it is."""
-        if self._allowed is not None and self._stage_made >= self._allowed:
-            return f"this stage's {self._allowed} sub-calls are used up; answer from what you have"
+        if self.used_up():
+            return self.used_up()
         if not prompt.strip():
             return "the prompt was empty"
-        failures = self._down.get(model.name, [])
-        if len(failures) >= _GIVE_UP_AFTER:
-            return f"not made, as {len(failures)} sub-calls of this step failed in a row, the last by: {failures[-1]}"
-        window = model.window
-        if window.source == "unknown" or len(prompt) <= window.input_limit:
-            return ""
-        tokens = model.counter.count(prompt)
-        if tokens <= window.input_limit:
+        if self.given_up(model):
+            return self.given_up(model)
+        tokens = self._too_long(prompt, model)
+        if not tokens:
             return ""
         return (
-            f"the prompt has about {tokens:,} tokens, {model.name} takes {window.input_limit:,}; "
+            f"the prompt has about {tokens:,} tokens, {model.name} takes {model.window.input_limit:,}; "
             f"cut it with ctx.chunk({self.chars})"
         )
 
-    def _note_failure(self, model: Model, error: ModelError) -> None:
-        self.failed += 1
-        if isinstance(error, AuthenticationError | ModelUnavailableError | RateLimitError):
-            self._down.setdefault(model.name, []).append(str(error))
+    @staticmethod
+    def _too_long(prompt: str, model: Model) -> int:
+        """Tokens of a prompt that `model` can't take; 0 for one that it can, or where its window is not known."""
+        window = model.window
+        if window.source == "unknown" or len(prompt) <= window.input_limit:
+            return 0
+        tokens = model.counter.count(prompt)
+        return tokens if tokens > window.input_limit else 0
 
-    def _note_limit(self, error: PolicyError) -> None:
-        self.refused += 1
-        if self.limit_met is None:
-            self.limit_met = error
-            self._caller.recorder.record("limit", reason=str(error), parent=self._parent)
-
-    def _check_open(self, name: str) -> None:
-        if self._allowed == 0:
-            raise NameError(f"name {name!r} is not defined in this stage: find the answer with code alone")
-
-    def _named(self, model: str | None) -> Model:
+    def named(self, model: str | None) -> Model:
+        """Return the model of this name, the usual one for None; raises ValueError where there is none."""
         if model is None:
             return self._model
         if model not in self._models:

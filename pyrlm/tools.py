@@ -7,7 +7,7 @@ import builtins
 import functools
 import inspect
 import keyword
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from pyrlm.tool_calls import ToolCalls, as_data, failed, in_thread
 if TYPE_CHECKING:
     from pyrlm.repl.protocol import HostFunction
 
-__all__ = ["Tool", "Toolbox", "check_tools"]
+__all__ = ["Tool", "Toolbox", "check_tools", "tools_named"]
 
 _MAX_BATCH = 10_000
 _MAX_LINE = 400
@@ -32,7 +32,7 @@ _MAX_NAMES = 2_000
 _TAKEN = frozenset(
     """\
     P context CONTEXT ctx peek tail lenP extract_after pick_first_answer last_output FINAL FINAL_VAR SHOW_VARS
-    llm_query llm_batch llm_query_batched llm_query_batch ask ask_chunks ask_chunks_first rlm_query rlm_query_batch
+    llm_query llm_batch llm_query_batched llm_query_batch ask ask_chunks ask_chunks_first rlm_query rlm_query_batch rlm_query_batched
     es_search es_vector_search es_hybrid_search es_search_batch es_get tool_batch mcp_list_tools mcp_tool_schema mcp_call
     mcp_list_resources mcp_list_resource_templates mcp_read_resource re json math collections itertools asyncio sys
     """.split()  # noqa: SIM905 - a list of names reads better than a column of literals
@@ -102,6 +102,11 @@ def check_tools(tools: object) -> None:
             seen.add(name)
             continue
         raise ConfigurationError(f"tools: {name!r} {problem}; give another by Tool(function, name=…).")
+
+
+def tools_named(tools: Sequence[Any], names: Collection[str]) -> list[Tool]:
+    """Return those of `tools` that code calls by one of `names`."""
+    return [tool for tool in map(_as_tool, tools) if tool.called in names]
 
 
 def _as_tool(tool: Any) -> Tool:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pyrlm.errors import ReplCrashedError
+from pyrlm.errors import ReplCrashedError, ReplUnavailableError
 from pyrlm.repl import make_repl
 from pyrlm.repl.protocol import Execution, Setup, Variable
 
@@ -33,26 +33,38 @@ class Workbench:
         setup: What it is started with, now and after a crash.
         recorder: Gets every execution, cut print-out and replacement.
         coverage: Told what was printed; None without a text.
+        prelude: Code that has run before any other, now and after a crash.
 
     Attributes:
         printed: Print-outs so far, as the model saw them.
-        executions: Pieces of code run so far.
-        code: The last one.
+        sources: These pieces, in their order.
         variables: What code has defined, as of the last execution.
     """
 
-    def __init__(self, backend: str | ReplFactory, setup: Setup, recorder: Recorder, coverage: Coverage | None) -> None:
+    def __init__(
+        self, backend: str | ReplFactory, setup: Setup, recorder: Recorder, coverage: Coverage | None, prelude: str = ""
+    ) -> None:
         self._backend = backend
         self._setup = setup
         self._recorder = recorder
         self._coverage = coverage
+        self._prelude = prelude
         self._repl = make_repl(backend)
         self._starting: asyncio.Task[None] | None = None
         self._replaced = 0
         self.printed: list[str] = []
-        self.executions = 0
-        self.code = ""
+        self.sources: list[str] = []
         self.variables: tuple[Variable, ...] = ()
+
+    @property
+    def executions(self) -> int:
+        """Pieces of code run so far."""
+        return len(self.sources)
+
+    @property
+    def code(self) -> str:
+        """The latest one; empty before the first."""
+        return self.sources[-1] if self.sources else ""
 
     @property
     def language_notes(self) -> str:
@@ -61,7 +73,14 @@ class Workbench:
 
     def begin(self) -> None:
         """Start the REPL in the background."""
-        self._starting = asyncio.create_task(self._repl.start(self._setup))
+        self._starting = asyncio.create_task(self._start())
+
+    async def _start(self) -> None:
+        await self._repl.start(self._setup)
+        if self._prelude:
+            result = await self._repl.run(self._prelude)
+            if result.error is not None:
+                raise ReplUnavailableError(f"The functions that were handed over can't be defined: {result.error}")
 
     async def end(self) -> None:
         """End the REPL and whatever it started."""
@@ -91,8 +110,7 @@ class Workbench:
             ReplCrashedError: It died once too often.
         """
         await self._started()
-        self.executions += 1
-        self.code = code
+        self.sources.append(code)
         try:
             result = await self._repl.run(code)
         except ReplCrashedError as error:
@@ -133,7 +151,7 @@ class Workbench:
             raise error
         await self._repl.close()
         self._repl = make_repl(self._backend)
-        await self._repl.start(self._setup)
+        await self._start()
         lost = ", ".join(variable.name for variable in self.variables[:_SHOWN_LOST]) or "none"
         self.variables = ()
         text = (

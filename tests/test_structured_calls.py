@@ -305,7 +305,7 @@ def test_a_schema_without_a_strict_form_is_sent_as_it_is():
 @pytest.mark.xdist_group("llama")
 def test_a_real_server_writes_what_fits(llama):  # noqa: F811
     adapter = OpenAICompatAdapter("smollm2", base_url=llama.url, api_key="test-key", context_window=2_048)
-    router = SmartRouter(adapter, policy=Policy(max_total_tokens=20_000))
+    router = SmartRouter(adapter, policy=Policy(max_total_tokens=20_000), temperature=0.0)
     schema = {"type": "object", "properties": {"unit": {"enum": ["days", "months"]}}, "required": ["unit"]}
     result = router.run("In what unit is the warranty given?", TEXT, output_schema=schema, escalate=False)
     calls = result.trace.of_kind("direct_call")

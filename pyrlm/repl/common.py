@@ -18,6 +18,8 @@ __all__ = [
     "ABSTENTION",
     "ERRORS",
     "FAILED",
+    "HANDED_ON",
+    "SUB_AGENTS",
     "cut_middle",
     "error_named",
     "extract_after",
@@ -31,6 +33,10 @@ FAILED = "[sub-call failed:"
 """What the string begins with that stands in the place of a failed item of a batch."""
 ERRORS = {"es_search": "RetrieverError"}
 """Names of errors of host functions that code may catch, each there with its function: other names of RuntimeError."""
+SUB_AGENTS = frozenset({"rlm_query", "rlm_query_batch", "rlm_query_batched"})
+"""Host functions that start sub-agents."""
+HANDED_ON = frozenset({"functions", "tools"})
+"""Their arguments that may hold functions of the code, which go by name: the host has their source."""
 
 
 def text_names(api: TextAPI) -> dict[str, Callable[..., Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 
 from pyrlm.repl import monty_rewrite_tables as tables
+from pyrlm.repl.common import HANDED_ON
 from pyrlm.repl.monty_rewrite_expr import Expressions, call
 from pyrlm.repl.monty_rewrite_scan import UnsupportedError
 
@@ -144,6 +145,16 @@ class Calls(Expressions):
 
     def call_delattr(self, node: ast.Call) -> ast.expr:
         raise UnsupportedError("delattr(): not supported here; set the attribute to None instead", node)
+
+    def call_rlm_query(self, node: ast.Call) -> ast.expr | None:
+        """Functions of the code go by name: the host has their source."""
+        for keyword in node.keywords:
+            if keyword.arg in HANDED_ON and isinstance(keyword.value, ast.List | ast.Tuple | ast.Set):
+                by_name = [ast.Constant(e.id) if isinstance(e, ast.Name) else e for e in keyword.value.elts]
+                keyword.value = ast.copy_location(ast.List(by_name, ast.Load()), keyword.value)
+        return None
+
+    call_rlm_query_batch = call_rlm_query_batched = call_rlm_query
 
     def call_FINAL_VAR(self, node: ast.Call) -> ast.expr | None:
         if len(node.args) != 1 or node.keywords:

@@ -13,7 +13,7 @@ import math
 import re
 import sys
 
-from pyrlm.repl.common import ERRORS, error_named
+from pyrlm.repl.common import ERRORS, HANDED_ON, SUB_AGENTS, error_named
 from pyrlm.repl.wire import decode, encode
 
 TYPE_CHECKING = False
@@ -176,8 +176,19 @@ def host_functions(channel: Channel, signatures: dict[str, str]) -> dict[str, An
     return errors | {name: _host_function(channel, name, signature) for name, signature in signatures.items()}
 
 
+def _by_name(value: Any) -> Any:
+    """Return the names of functions and classes in a list, as the host knows their source; all else as it is."""
+    if not isinstance(value, (list, tuple, set, frozenset)):
+        value = [value]
+    variables = sys.modules["__main__"].__dict__
+    return [next((n for n, v in variables.items() if v is item), item) if callable(item) else item for item in value]
+
+
 def _host_function(channel: Channel, name: str, signature: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
+        for passed_on in HANDED_ON.intersection(kwargs) if name in SUB_AGENTS else ():
+            if kwargs[passed_on] is not None:
+                kwargs[passed_on] = _by_name(kwargs[passed_on])
         sent = [encode(value, f"argument {index} of {name}()") for index, value in enumerate(args, 1)]
         named = {key: encode(value, f"argument {key} of {name}()") for key, value in kwargs.items()}
         answer = channel.call(name, sent, named)

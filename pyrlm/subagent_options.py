@@ -1,0 +1,77 @@
+"""The options of a sub-agent, made of those of the run that starts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyrlm.handed import Handed, definitions, told_of
+from pyrlm.prompts_subagents import AGENT_NOTE, functions_note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyrlm.output import OutputSchema
+    from pyrlm.rlm import RLM
+    from pyrlm.session import Session
+    from pyrlm.subagent_arguments import How
+
+__all__ = ["Making", "making"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """How the sub-agents of one call are made: their options, what they are given, the form of their answers."""
+
+    rlm: RLM
+    handed: Handed
+    schema: OutputSchema | None
+    max_steps: int
+
+
+def making(session: Session, made: How) -> Making:
+    """Return how the sub-agents of one call are made.
+
+    Raises:
+        ValueError: A model, tool, server or function that is named does not exist, or can't be handed over.
+    """
+    return Making(
+        rlm=_options(session, made),
+        handed=_handed(session, made.names),
+        schema=made.schema,
+        max_steps=made.max_steps or session.rlm.subagent_max_steps,
+    )
+
+
+def _options(session: Session, made: How) -> RLM:
+    """Return the options: the model, the tools that are passed on, and nothing that is the run's own."""
+    rlm = session.rlm
+    return replace(
+        rlm,
+        adapter=_adapter(session, made.model),
+        subcall_adapter=rlm.subcall_adapter if rlm.subcall_adapter is not None else rlm.adapter,
+        tools=session.tools.passed_on(made.names)[0],
+        mcp_servers=None,
+        require_repl_before_final=False,
+        require_subcall_before_final=False,
+        auto_finalize_var=None,
+        fallback_code=None,
+        on_limit="raise",
+        output_schema=None,
+    )
+
+
+def _adapter(session: Session, model: str | None) -> object:
+    if model is not None:
+        return session.subcalls.named(model).adapter
+    by_depth = session.rlm.subagent_adapters
+    return by_depth[min(session.caller.depth, len(by_depth) - 1)] if by_depth else session.rlm.adapter
+
+
+def _handed(session: Session, names: Sequence[str]) -> Handed:
+    """Return what is given along: servers and functions among `names`, and what is told of them."""
+    tools, servers = session.tools.passed_on(names)
+    taken = {*(tool.called for tool in tools), *servers}
+    code = definitions(session.repl.sources, [name for name in names if name not in taken])
+    notes = [AGENT_NOTE, *([functions_note(told_of(code))] if code else [])]
+    return Handed(coverage=session.coverage, servers=servers, code=code, notes=tuple(notes))
