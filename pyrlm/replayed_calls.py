@@ -1,0 +1,111 @@
+"""Model calls of a durable run: charged and shown again where their outcome is recorded, else made and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pyrlm.errors import ModelError, PolicyError
+from pyrlm.journal_forms import error_form, error_of, response_form, response_of, usage_form, usage_of
+from pyrlm.meters import Reservation
+from pyrlm.replay import CALL, digest
+
+if TYPE_CHECKING:
+    from pyrlm.calls import Call, Caller, Reply
+    from pyrlm.effects import Effects
+    from pyrlm.journal import Record
+    from pyrlm.models import Model
+    from pyrlm.replay import Key, Replay
+
+__all__ = ["asked"]
+
+
+async def asked(effects: Effects, replay: Replay, caller: Caller, model: Model, call: Call) -> Reply:
+    """Return the recorded outcome of a call, or make it and record what comes of it, before anyone sees it.
+
+    Raises:
+        PolicyError, ModelError: Now or then.
+        CheckpointError: The repetition came out differently.
+    """
+    key = replay.key(effects.scope, CALL, _asked(model, call))
+    record = replay.known(key)
+    if record is not None:
+        return await _again(effects, caller, model, call, record)
+    if replay.is_over(effects.scope) and call.purpose != "last":
+        await effects.wait_for_the_end()
+    replay.go_on(key, root=call.purpose == "root")
+    try:
+        return await caller.asked(model, call, lambda reply: _paid(replay, key, call, reply))
+    except (ModelError, PolicyError) as error:
+        replay.write(key, {"purpose": call.purpose, "error": error_form(error)})
+        raise
+    except asyncio.CancelledError:
+        replay.write(key, {"purpose": call.purpose, "cancelled": True})
+        raise
+
+
+def _asked(model: Model, call: Call) -> list[Any]:
+    messages = [[message["role"], digest(message["content"])] for message in call.messages]
+    return [call.purpose, model.name, messages, call.max_tokens, call.temperature, dict(call.options)]
+
+
+def _paid(replay: Replay, key: Key, call: Call, reply: Reply) -> None:
+    step = reply.step
+    body: dict[str, Any] = {
+        "purpose": call.purpose,
+        "reply": response_form(reply.response),
+        "max_tokens": reply.max_tokens,
+        "elapsed": step.elapsed,
+        "facts": dict(step.data),
+    }
+    if step.usage is not None:
+        body |= {"usage": usage_form(step.usage), "cost_usd": step.cost_usd}
+    if step.reason is not None:
+        body["reason"] = step.reason
+    replay.write(key, body)
+
+
+async def _again(effects: Effects, caller: Caller, model: Model, call: Call, record: Record) -> Reply:
+    body = record.body
+    if "reply" in body:
+        return _reply_again(caller, model, call, body)
+    error = error_of(body["error"]) if "error" in body else None
+    if not isinstance(error, PolicyError):  # a call that was refused is in no trace
+        why = f"{type(error).__name__}: {error}" if error is not None else "cancelled in flight"
+        caller.record(call.kind, model, call, error=why, data={"replayed": True})
+    if error is None:
+        await effects.wait_for_the_end()
+    assert error is not None
+    raise error
+
+
+def _reply_again(caller: Caller, model: Model, call: Call, body: dict[str, Any]) -> Reply:
+    from pyrlm.calls import Reply  # noqa: PLC0415 - it is made of this module's effects
+
+    usage = usage_of(body["usage"]) if "usage" in body else None
+    if usage is not None:
+        _charge(caller, call, body["cost_usd"], usage)
+    response = response_of(body["reply"], usage)
+    step = caller.record(
+        call.kind if usage is not None else "cache_hit",
+        model,
+        call,
+        output=response.text,
+        answered_by=response.answered_by,
+        usage=usage,
+        cost_usd=body.get("cost_usd"),
+        elapsed=body["elapsed"],
+        reason=body.get("reason"),
+        data={**body["facts"], "replayed": True},
+    )
+    return Reply(response.text, response, step, body["max_tokens"])
+
+
+def _charge(caller: Caller, call: Call, cost_usd: float | None, usage: Any) -> None:
+    """Charge what the call has cost, whatever is left."""
+    nothing_held = Reservation(
+        kind=call.purpose, prompt_tokens=0, max_tokens=1, cost_usd=None, price=None, state="released"
+    )
+    caller.budget.settle(nothing_held, usage, cost_usd)
+    if call.purpose == "last":
+        caller.budget.keep_back()
