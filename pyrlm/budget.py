@@ -221,6 +221,11 @@ class Budget:
         """Seconds since the budget was made."""
         return self._clock() - self._accounts[0].started
 
+    @property
+    def max_seconds(self) -> float | None:
+        """The shortest limit of wall time, of this budget or of one that it is a part of."""
+        return smallest(*(account.policy.max_seconds for account in self._accounts))
+
     def seconds_left(self, *, last: bool = False) -> float | None:
         """Seconds of wall time left, never below 0.0; None without a limit.
 

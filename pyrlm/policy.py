@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from pyrlm.errors import ConfigurationError
 
@@ -51,3 +52,9 @@ class Policy:
                 )
         if self.max_steps == 0:
             raise ConfigurationError("Policy(max_steps=0): a run needs at least one step; use 1 or more, or None.")
+
+    @classmethod
+    def only(cls, **limits: Any) -> Policy:
+        """Return a policy with these limits and no others: ``Policy.only(max_cost_usd=5)``."""
+        open_ended = {field.name: None for field in fields(cls) if field.name != "max_recursion_depth"}
+        return cls(**{**open_ended, **limits})

@@ -100,7 +100,8 @@ class Session:
         self.fallback_used = False
         self.best: Candidate | None = None
         self.tools = HostTools(rlm, self.recorder, handed.servers)
-        self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage, handed.code)
+        explain = None if rlm.enable_sub_calls else without_subcalls
+        self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage, handed.code, explain)
         self.transcript = self._opening(model, [*handed.notes, *notes])
         self.root = Root(rlm, model, self.transcript, caller)
 
@@ -190,7 +191,7 @@ class Session:
         self.interrupted = True
         result = await self.repl.execute(code)
         self.interrupted = False
-        return result if self.rlm.enable_sub_calls else replace(result, error=without_subcalls(result.error))
+        return result
 
     def open_next_stage(self) -> str:
         """Begin the next stage; return what the model is told."""
@@ -236,7 +237,7 @@ class Session:
 
     def out_of_time(self) -> MaxSecondsExceeded:
         """Return the error for a run whose time is over."""
-        limit = self.budget.policy.max_seconds
+        limit = self.budget.max_seconds
         return MaxSecondsExceeded(f"max_seconds={limit}: the run's time was over after {self.budget.elapsed:.1f} s.")
 
     def limits_met(self, ended_by: str | None) -> tuple[str, ...]:

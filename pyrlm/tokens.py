@@ -20,7 +20,7 @@ from pyrlm.token_sample import SAMPLE_CHARS, Joined, project
 from pyrlm.token_vocabulary import count_tokens, tokenizer_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from pyrlm.adapters.base import Message
     from pyrlm.token_vocabulary import Tokenizer
@@ -125,7 +125,14 @@ class TokenCounter:
         """Return a number that the prompt tokens of a chat request don't pass."""
         return _REQUEST_BOUND + sum(map(self.upper_bound_message, messages))
 
-    def estimate(self, texts: Sequence[str], separator: str = "", limits: Iterable[int] = ()) -> TokenEstimate:
+    def estimate(
+        self,
+        texts: Sequence[str],
+        separator: str = "",
+        limits: Iterable[int] = (),
+        *,
+        known: dict[Hashable, TokenEstimate] | None = None,
+    ) -> TokenEstimate:
         """Estimate the tokens of `texts` joined by `separator`, in milliseconds for any size.
 
         From 128 samples of 512 characters, spread evenly. The same texts give the same numbers, once the vocabulary is
@@ -137,23 +144,38 @@ class TokenCounter:
             limits: Numbers of tokens that decide something. If one of them lies inside the interval, more is counted:
                 everything up to 200,000 characters, else 256 samples. Not for a model whose own vocabulary is not at
                 hand: its interval would get no narrower.
+            known: What was found out about the same texts before; is added to.
         """
         text = Joined(texts, separator)
         limits = list(limits)
+        known = {} if known is None else known
         if text.length <= _WHOLE_CHARS:
-            return self._whole(text, limits)
-        found = self._sampled(text, _SAMPLES)
+            whole = text.whole()
+            if self._tokenizer.encoding is None and limits and _bytes(whole) <= min(limits):
+                return self._once(known, "bytes", lambda: self._bytes_alone(whole))
+            return self._once(known, "whole", lambda: self._whole(whole))
+        found = self._once(known, "samples", lambda: self._sampled(text, _SAMPLES))
         surer = self._tokenizer.own and self._tokenizer.encoding is not None
         if surer and any(found.low <= limit < found.high for limit in limits):
-            return self._whole(text, limits) if text.length <= _EXACT_CHARS else self._sampled(text, _MORE_SAMPLES)
+            if text.length <= _EXACT_CHARS:
+                return self._once(known, "whole", lambda: self._whole(text.whole()))
+            return self._once(known, "more samples", lambda: self._sampled(text, _MORE_SAMPLES))
         return found
 
-    def _whole(self, text: Joined, limits: Sequence[int]) -> TokenEstimate:
-        whole = text.whole()
+    def _once(self, known: dict[Hashable, TokenEstimate], how: str, find: Callable[[], TokenEstimate]) -> TokenEstimate:
+        key = (self, how, self._tokenizer.encoding is None)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = find()
+        return found
+
+    def _bytes_alone(self, text: str) -> TokenEstimate:
+        """Bound by the bytes, where no vocabulary is at hand: enough for a text that is too short to pass any limit."""
+        best = self._features(text).best
+        return _estimate(Features(min(best, 1.0), best, _bytes(text)), "bound", None, _bytes(text))
+
+    def _whole(self, whole: str) -> TokenEstimate:
         size = _bytes(whole)
-        if self._tokenizer.encoding is None and limits and size <= min(limits):
-            best = self._features(whole).best
-            return _estimate(Features(min(best, 1.0), best, size), "bound", None, size)
         found = self._measure(whole)
         if self._tokenizer.encoding is None:
             return _estimate(found, "features", None, size)

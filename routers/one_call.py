@@ -11,6 +11,7 @@ from pyrlm.citations import find_quotes
 from pyrlm.errors import MaxSecondsExceeded
 from pyrlm.prompts_data import direct_json_system
 from pyrlm.routers.fitting import Said, ask_fitting, free
+from pyrlm.routers.prefix import prompt_bound
 from pyrlm.routers.work import Answer
 
 if TYPE_CHECKING:
@@ -114,21 +115,32 @@ async def _ask(
         options=options or {},
         cached=True,
         shown=shown,
+        prompt_tokens=prompt_bound(work.root.counter, messages),
     )
     seconds = work.caller.budget.seconds_left()
     try:
         async with asyncio.timeout(seconds):
-            return await work.caller.ask(work.root, call)
+            return await _sent(work, call)
     except TimeoutError:
-        limit = work.caller.budget.policy.max_seconds
+        limit = work.caller.budget.max_seconds
         raise MaxSecondsExceeded(f"max_seconds={limit}: the call was still under way when they were over.") from None
+
+
+async def _sent(work: Work, call: Call) -> Reply:
+    if work.prefix is None:
+        return await work.caller.ask(work.root, call)
+    async with work.prefix.turn(call.messages, work.root.counter) as not_sent:
+        reply = await work.caller.ask(work.root, call)
+        if reply.step.kind == "cache_hit":
+            not_sent()
+        return reply
 
 
 def _more_room(work: Work, messages: list[Message], reply: Reply) -> int:
     """Return the larger cap: times `length_factor`, within the model's window and what the limits leave; else 0."""
     window, price, left = work.root.window, work.root.price, work.caller.budget.left()
     used = reply.step.usage.input_tokens if reply.step.usage is not None else 0
-    bound = work.root.counter.upper_bound_messages(messages)
+    bound = prompt_bound(work.root.counter, messages)
     most = min(work.answer_tokens * work.config.length_factor, window.total_tokens - used)
     if window.output_limit is not None:
         most = min(most, window.output_limit)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypedDict
+from weakref import WeakKeyDictionary
 
 from pyrlm.context import Context
 from pyrlm.data import DataContext, query_text
 from pyrlm.errors import ConfigurationError
 from pyrlm.retrievers.protocol import has_vectors
+from pyrlm.rlm import RLM
 from pyrlm.routers.decision import Facts
 from pyrlm.routers.deterministic import Plan
 from pyrlm.routers.limits import deciding_sizes
@@ -17,14 +19,15 @@ from pyrlm.routers.query_kinds import QueryKind, classify_query
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
     from enum import StrEnum
 
     from pyrlm.models import Model
     from pyrlm.policy import Policy
     from pyrlm.routers.config import RouterConfig
+    from pyrlm.tokens import TokenEstimate
 
-__all__ = ["DecideOptions", "Request", "RunOptions", "check_names", "make_request", "profile_named"]
+__all__ = ["DecideOptions", "Request", "RunOptions", "check_names", "check_options", "make_request", "profile_named"]
 
 
 class DecideOptions(TypedDict, total=False):
@@ -57,6 +60,10 @@ class RunOptions(DecideOptions, total=False):
     output_schema: Any
 
 
+_estimated: WeakKeyDictionary[Context, dict[Hashable, TokenEstimate]] = WeakKeyDictionary()
+"""What is known of the tokens of contexts that are in use: a context does not change, and may be asked about often."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A question and what the caller wants of it; see `SmartRouter.run`."""
@@ -78,7 +85,8 @@ class Request:
         tokens = None
         if context is not None:
             sizes = deciding_sizes(self.kind, root.window, query_tokens, config)
-            tokens = root.counter.estimate(context.texts, context.separator, sizes)
+            known = _estimated.setdefault(context, {})
+            tokens = root.counter.estimate(context.texts, context.separator, sizes, known=known)
         return Facts(
             kind=self.kind,
             tokens=tokens,
@@ -106,6 +114,22 @@ def check_names(given: Iterable[str], options: type[DecideOptions]) -> None:
     for name in given:
         if name not in known:
             raise TypeError(f"SmartRouter: unexpected keyword argument {name!r}; expected some of {', '.join(known)}.")
+
+
+def check_options(options: dict[str, Any], on_limit: str) -> None:
+    """Check the names of a router's further options.
+
+    Raises:
+        ConfigurationError: One of them does not exist.
+    """
+    known = {field.name for field in fields(RLM)} - {"adapter"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"SmartRouter has no option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}."
+        )
+    if on_limit not in {"raise", "return"}:
+        raise ConfigurationError(f"SmartRouter(on_limit={on_limit!r}): expected 'raise' or 'return'.")
 
 
 def make_request(query: Any, context: Any, how: DecideOptions, profile: ExecutionProfile | None) -> Request:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm import portal
 from pyrlm.budget import Budget
 from pyrlm.calls import Caller
 from pyrlm.context import Context
-from pyrlm.errors import ConfigurationError, PyRLMError
+from pyrlm.errors import PyRLMError
 from pyrlm.evidence import open_searches
 from pyrlm.inputs import with_schema
 from pyrlm.models import Model
@@ -19,15 +20,26 @@ from pyrlm.routers.config import RouterConfig
 from pyrlm.routers.decision import RouteDecision, decide
 from pyrlm.routers.escalation import answer_by_routes
 from pyrlm.routers.limits import usable_tokens
+from pyrlm.routers.many import BatchItem, BatchOptions, answer_many, check_batch
 from pyrlm.routers.outcome import conclude
 from pyrlm.routers.overruled import with_numbers
-from pyrlm.routers.request import DecideOptions, Request, RunOptions, check_names, make_request, profile_named
+from pyrlm.routers.prefix import SharedPrefix
+from pyrlm.routers.request import (
+    DecideOptions,
+    Request,
+    RunOptions,
+    check_names,
+    check_options,
+    make_request,
+    profile_named,
+)
 from pyrlm.routers.verify import verify
 from pyrlm.routers.work import Work
 from pyrlm.trace import Recorder
+from pyrlm.trace_file import SharedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
     from pathlib import Path
     from typing import Unpack
 
@@ -81,7 +93,7 @@ class SmartRouter:
         trace_path: str | Path | None = None,
         **options: Any,
     ) -> None:
-        _check_options(options, on_limit)
+        check_options(options, on_limit)
         self.config = config or RouterConfig()
         self.policy = policy or Policy()
         self.cache = cache
@@ -134,9 +146,68 @@ class SmartRouter:
         """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
         check_names(how, RunOptions)
         recorder = Recorder(self._listener, self._trace_path)
+        return await self._answer(query, context, how, self._caller(self.policy, recorder))
+
+    def run_many(
+        self, queries: Iterable[Query], context: Any = None, **how: Unpack[BatchOptions]
+    ) -> Generator[BatchItem, None, None]:
+        """Answer many questions over one `context`, side by side; yield each as it comes, with its place.
+
+        What the text takes is done once for all: it is taken in, its tokens are counted, and where it goes into a prompt
+        as a whole (of 1,024 tokens or more, before the question), the first question goes ahead, so that the provider's
+        prompt cache holds the text when the others come. One failure stays one. Questions are taken as there is room for
+        them; leaving the iterator early cancels what is under way. Events of all runs go to the router's listener; a
+        trace file holds all runs, each line with its `run` (`Trace.from_json_lines` reads one of them).
+
+        Args:
+            queries: Any iterable of questions.
+            context: As for `run`; one for all.
+            **how: `concurrency`, `total_policy` and what `run` takes; see `BatchOptions`.
+
+        Raises:
+            TypeError: There is no such option.
+            ConfigurationError: An argument can't be used.
+        """
+        return portal.iterate(self.arun_many(queries, context, **how))
+
+    def arun_many(
+        self, queries: Iterable[Query], context: Any = None, **how: Unpack[BatchOptions]
+    ) -> AsyncGenerator[BatchItem, None]:
+        """Answer many questions; see `run_many`. Close it (`contextlib.aclosing`) where it is left early."""
+        check_names(how, BatchOptions)
+        check_batch(queries, how)
+        return self._many(queries, context, how)
+
+    async def _many(self, queries: Iterable[Query], context: Any, how: BatchOptions) -> AsyncGenerator[BatchItem, None]:
+        material = None if context is None else await asyncio.to_thread(Context.of, context)
+        how = {**how, "output_schema": with_schema(self._rlm, how.get("output_schema")).output_schema}
+        file = SharedFile(self._trace_path) if self._trace_path is not None else None
+        shared = self._caller(how.get("total_policy") or Policy.only(), Recorder())
+        prefix = SharedPrefix()
+
+        async def answer(index: int, query: Query) -> RouterResult:
+            recorder = Recorder(self._listener, file.of_run(index) if file is not None else None)
+            caller = shared.of_run(shared.budget.child(self.policy), recorder)
+            return await self._answer(query, material, how, caller, prefix)
+
+        try:
+            async with aclosing(answer_many(queries, answer, how.get("concurrency", shared.limit))) as items:
+                async for item in items:
+                    yield item
+        finally:
+            if file is not None:
+                file.close()
+
+    def _caller(self, policy: Policy, recorder: Recorder) -> Caller:
+        return Caller(Budget(policy), recorder, self.cache, self._rlm.max_concurrent_subcalls)
+
+    async def _answer(
+        self, query: Query, context: Any, how: RunOptions, caller: Caller, prefix: SharedPrefix | None = None
+    ) -> RouterResult:
+        recorder = caller.recorder
         try:
             request = make_request(query, context, how, self.profile)
-            work = self._work(request, recorder, how.get("output_schema"))
+            work = self._work(request, caller, how.get("output_schema"), prefix)
             routes = (work.decision.route, *(work.decision.escalation if how.get("escalate", True) else ()))
             answer = await answer_by_routes(work, routes)
             checkable = work.decision.verify and answer.says_something and answer.error is None
@@ -152,8 +223,9 @@ class SmartRouter:
         facts = request.facts(self._root, self.config, self.policy, self._rlm.retriever)
         return decide(facts, self.config), facts
 
-    def _work(self, request: Request, recorder: Recorder, output_schema: Any) -> Work:
-        """Begin a run: its decision, its budget and its trace."""
+    def _work(self, request: Request, caller: Caller, output_schema: Any, prefix: SharedPrefix | None) -> Work:
+        """Begin a run: its decision and its trace."""
+        recorder = caller.recorder
         chars = request.context.len_chars() if request.context is not None else 0
         recorder.record("run_started", prompt=request.query, data={"chars": chars})
         decision, facts = self._decision(request)
@@ -166,19 +238,9 @@ class SmartRouter:
             config=self.config,
             rlm=with_schema(self._rlm, output_schema),
             root=self._root,
-            caller=Caller(Budget(self.policy), recorder, self.cache, self._rlm.max_concurrent_subcalls),
+            caller=caller,
             usable_tokens=usable_tokens(facts.window, facts.query_tokens, self.config),
             plan=request.plan,
+            prefix=prefix,
             searches=open_searches(self._rlm.retriever, recorder),
         )
-
-
-def _check_options(options: dict[str, Any], on_limit: str) -> None:
-    known = {field.name for field in fields(RLM)} - {"adapter"}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ConfigurationError(
-            f"SmartRouter has no option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}."
-        )
-    if on_limit not in {"raise", "return"}:
-        raise ConfigurationError(f"SmartRouter(on_limit={on_limit!r}): expected 'raise' or 'return'.")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyrlm.routers.config import RouterConfig
     from pyrlm.routers.decision import RouteDecision
     from pyrlm.routers.deterministic import Plan
+    from pyrlm.routers.prefix import SharedPrefix
     from pyrlm.routers.result import Attempt
     from pyrlm.searches import Searches
 
@@ -84,6 +85,7 @@ class Work:
         caller: Budget, trace and cache.
         usable_tokens: Tokens of text that one prompt can hold.
         plan: How to answer without a model, where the caller said.
+        prefix: Lets one of several runs over the same text go first, where there are several.
         searches: Searches in the index, where there is one.
         tried: What was searched before, for the loop.
         read: Passages of the index that a model has read.
@@ -101,6 +103,7 @@ class Work:
     caller: Caller
     usable_tokens: int
     plan: Plan | None = None
+    prefix: SharedPrefix | None = None
     searches: Searches | None = None
     tried: list[str] = field(default_factory=list)
     read: list[Hit] = field(default_factory=list)
