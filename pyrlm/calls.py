@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
 from pyrlm.adapters.calling import acomplete
+from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
 from pyrlm.shown import acomplete_shown
 
@@ -106,6 +107,7 @@ class Caller:
     Attributes:
         depth: 0 for a run, 1 for its sub-agents, and so on.
         scope: Which sub-agent it asks for, the same whenever the run is repeated; empty for the run itself.
+        effects: Makes the calls; those of a durable run that are known are not made again.
         shows: Returns who gets the text of a call of the run itself while it is written; None for nobody.
     """
 
@@ -116,6 +118,7 @@ class Caller:
         self.limit = limit
         self.depth = 0
         self.scope = ""
+        self.effects = NO_RECORD
         self.shows: Callable[[Call], TextSink | None] | None = None
         self._traffic = _Traffic(limit)
 
@@ -137,6 +140,7 @@ class Caller:
         child.budget = budget
         child.depth = self.depth + 1
         child.scope = f"{self.scope}/{scope}" if self.scope else scope
+        child.effects = self.effects.at(child.scope)
         child.recorder = self.recorder.branch(child.depth, parent)
         return child
 
@@ -160,12 +164,16 @@ class Caller:
             PolicyError: A limit leaves no room for the call; nothing was spent on it.
             ModelError: The call failed for good.
         """
+        return await self.effects.ask(self, model, call)
+
+    async def asked(self, model: Model, call: Call, note: Callable[[Reply], None]) -> Reply:
+        """As `ask`, whatever is known of a durable run; `note` gets the reply as soon as it is there."""
         if self.cache is None or not call.cached:
-            return await self._pay(model, call)
+            return await self._pay(model, call, note)
         paid: list[Reply] = []
 
         async def pay() -> ModelResponse:
-            paid.append(await self._pay(model, call))
+            paid.append(await self._pay(model, call, note))
             return paid[0].response
 
         key = self.cache.key(
@@ -180,15 +188,19 @@ class Caller:
         response, outcome = await self.cache.fetch(key, pay)
         if paid:
             return paid[0]
-        step = self._record("cache_hit", model, call, output=response.text, reason=outcome)
-        return Reply(response.text, response, step, call.max_tokens)
+        step = self.record("cache_hit", model, call, output=response.text, reason=outcome)
+        reply = Reply(response.text, response, step, call.max_tokens)
+        note(reply)
+        return reply
 
-    async def _pay(self, model: Model, call: Call) -> Reply:
+    async def _pay(self, model: Model, call: Call, note: Callable[[Reply], None]) -> Reply:
         async with self._traffic.slot(call.purpose):
             reservation = await self._reserve(model, call)
             self._traffic.in_flight += 1
             try:
-                return await self._send(model, call, reservation)
+                reply = await self._send(model, call, reservation)
+                note(reply)
+                return reply  # noqa: TRY300 - what `note` raises is met as what the call raises
             except Exception:
                 # Not for a call that is cancelled: its provider may bill it, so its room stays held.
                 self.budget.release(reservation)
@@ -223,7 +235,7 @@ class Caller:
         except (ModelError, asyncio.CancelledError) as error:
             elapsed = time.perf_counter() - started
             why = f"{type(error).__name__}: {error}" if isinstance(error, ModelError) else "cancelled in flight"
-            self._record(call.kind, model, call, error=why, elapsed=elapsed)
+            self.record(call.kind, model, call, error=why, elapsed=elapsed)
             raise
         finally:
             on_retry.reset(token)
@@ -231,7 +243,7 @@ class Caller:
         price = model.price_of(response)
         cost = price.cost(usage) if price is not None else None
         self.budget.settle(reservation, usage, cost)
-        step = self._record(
+        step = self.record(
             call.kind,
             model,
             call,
@@ -258,9 +270,10 @@ class Caller:
             estimated=True,
         )
 
-    def _record(
+    def record(
         self, kind: StepKind, model: Model, call: Call, *, answered_by: str | None = None, **values: Any
     ) -> TraceStep:
+        """Enter a call into the trace."""
         shown = call.shown if call.shown is not None else call.messages[-1]["content"]
         return self.recorder.record(
             kind, model=answered_by or model.name, prompt=shown, parent=call.parent, depth=self.depth, **values

@@ -34,13 +34,20 @@ async def asked(effects: Effects, replay: Replay, caller: Caller, model: Model, 
     if replay.is_over(effects.scope) and call.purpose != "last":
         await effects.wait_for_the_end()
     replay.go_on(key, root=call.purpose == "root")
+    noted: list[Reply] = []
+
+    def note(reply: Reply) -> None:
+        _paid(replay, key, call, reply)
+        noted.append(reply)
+
     try:
-        return await caller.asked(model, call, lambda reply: _paid(replay, key, call, reply))
+        return await caller.asked(model, call, note)
     except (ModelError, PolicyError) as error:
         replay.write(key, {"purpose": call.purpose, "error": error_form(error)})
         raise
     except asyncio.CancelledError:
-        replay.write(key, {"purpose": call.purpose, "cancelled": True})
+        if not noted:  # the reply may be there already, and only its way to the cache be cut short
+            replay.write(key, {"purpose": call.purpose, "cancelled": True})
         raise
 
 
