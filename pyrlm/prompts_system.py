@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ConfigurationError
@@ -97,15 +98,15 @@ def _sub_rules(wording: Wording, sub_chars: int) -> str:
     return wording.sub_rules.format(sub_chars=f"{chars:,}", calls=f"{math.ceil(_MILLION / chars):,}")
 
 
-_SUB_NAMES = (
-    *("llm_query", "llm_batch", "llm_query_batched", "llm_query_batch", "ask", "ask_chunks", "ask_chunks_first"),
-    *("rlm_query", "rlm_query_batch"),
+_NOT_THERE = re.compile(
+    "NameError: .*'(llm_query|llm_batch|llm_query_batched|llm_query_batch|ask|ask_chunks|ask_chunks_first|rlm_query|"
+    "rlm_query_batch)'"
 )
 
 
-def without_subcalls(error: str | None) -> str | None:
+def without_subcalls(error: str) -> str:
     """Say of an error of code, where it is that a function of sub-calls is not there, that this run has none."""
-    if error is None or not any(f"name '{name}' is not defined" in error for name in _SUB_NAMES):
+    if _NOT_THERE.search(error) is None:
         return error
     return f"{error}\nThis run has no sub-calls and no sub-agents: find the answer with code alone."
 

@@ -101,7 +101,9 @@ class Session:
         self.best: Candidate | None = None
         self.tools = HostTools(rlm, self.recorder, handed.servers)
         explain = None if rlm.enable_sub_calls else without_subcalls
-        self.repl = Workbench(rlm.repl_backend, self._setup(), self.recorder, self.coverage, handed.code, explain)
+        self.repl = Workbench(
+            rlm.repl_backend, self._setup(), self.recorder, self.coverage, prelude=handed.code, explain=explain
+        )
         self.transcript = self._opening(model, [*handed.notes, *notes])
         self.root = Root(rlm, model, self.transcript, caller)
 

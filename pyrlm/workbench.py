@@ -6,13 +6,18 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError
 from pyrlm.repl import make_repl
 from pyrlm.repl.protocol import Execution, Setup, Variable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyrlm.coverage import Coverage
+    from pyrlm.effects import Effects
     from pyrlm.repl.protocol import ReplFactory
+    from pyrlm.replayed_steps import Step
     from pyrlm.trace import Recorder
 
 __all__ = ["Workbench"]
@@ -34,6 +39,8 @@ class Workbench:
         recorder: Gets every execution, cut print-out and replacement.
         coverage: Told what was printed; None without a text.
         prelude: Code that has run before any other, now and after a crash.
+        explain: Says more of an error of code, where it can; None for nothing.
+        effects: Knows the steps of a durable run; the outcome of one that is known is shown again.
 
     Attributes:
         printed: Print-outs so far, as the model saw them.
@@ -42,13 +49,24 @@ class Workbench:
     """
 
     def __init__(
-        self, backend: str | ReplFactory, setup: Setup, recorder: Recorder, coverage: Coverage | None, prelude: str = ""
+        self,
+        backend: str | ReplFactory,
+        setup: Setup,
+        recorder: Recorder,
+        coverage: Coverage | None,
+        *,
+        prelude: str = "",
+        explain: Callable[[str], str] | None = None,
+        effects: Effects = NO_RECORD,
     ) -> None:
         self._backend = backend
         self._setup = setup
         self._recorder = recorder
         self._coverage = coverage
         self._prelude = prelude
+        self._explain = explain
+        self._effects = effects
+        self._lost = ""
         self._repl = make_repl(backend)
         self._starting: asyncio.Task[None] | None = None
         self._replaced = 0
@@ -111,13 +129,24 @@ class Workbench:
         """
         await self._started()
         self.sources.append(code)
+        self._lost = ""
+        step = self._effects.step(code)
+        result = await self._run(code)
+        if step.lost_repl and not self._lost:
+            await self.replace(ReplCrashedError(step.lost_repl))
+        result, self.variables = step.ended(result, self.variables, self._lost)
+        self._note(code, result, step)
+        return result
+
+    async def _run(self, code: str) -> Execution:
         try:
             result = await self._repl.run(code)
         except ReplCrashedError as error:
             result = Execution(error=await self.replace(error), error_type=type(error).__name__)
         else:
             result = await self._listed(result)
-        self._note(code, result)
+        if self._explain is not None and result.error is not None:
+            result = replace(result, error=self._explain(result.error))
         return result
 
     async def _listed(self, result: Execution) -> Execution:
@@ -147,6 +176,7 @@ class Workbench:
             ReplCrashedError: It died once too often.
         """
         self._replaced += 1
+        self._lost = str(error)
         if self._replaced > _MAX_REPLACED:
             raise error
         await self._repl.close()
@@ -160,14 +190,16 @@ class Workbench:
         self._recorder.record("repl_replaced", reason=str(error), error=text)
         return text
 
-    def _note(self, code: str, result: Execution) -> None:
+    def _note(self, code: str, result: Execution, step: Step) -> None:
+        data = {"waited": round(result.waited, 6), "host_calls": result.host_calls, "backend": self._repl.name}
         self._recorder.record(
             "repl_exec",
             code=code,
             stdout=result.stdout,
             error=result.error,
             elapsed=result.elapsed,
-            data={"waited": round(result.waited, 6), "host_calls": result.host_calls, "backend": self._repl.name},
+            reason=step.difference or None,
+            data=data | ({"replayed": True} if step.repeated else {}),
         )
         if result.stdout_chars > len(result.stdout):
             shown = f"{result.stdout_chars} characters printed, {len(result.stdout)} shown"

@@ -49,6 +49,10 @@ _NARROW = (
     "FINAL_VAR: passages; the question itself is answered in the next stage, which has sub-calls."
 )
 _READ = "Now read what you collected (the variables are still there) with llm_batch, combine the replies, and answer."
+_ALONE = (
+    "Work with code alone: find the passages that matter by search and regular expressions, print them, read them yourself, "
+    "and answer from what you have read."
+)
 
 _OVER_AN_INDEX = {
     _DETERMINISTIC: (
@@ -64,6 +68,10 @@ _OVER_AN_INDEX = {
         "First narrow the corpus down with code alone: collect the passages that matter, by searches in several wordings "
         "and es_get, into the variable `passages` (a list of str) and print how many there are. Then end this stage with "
         "FINAL_VAR: passages; the question itself is answered in the next stage, which has sub-calls."
+    ),
+    _ALONE: (
+        "Work with code alone: find the passages that matter by searches in several wordings and es_get, print them, read "
+        "them yourself, and answer from what you have read."
     ),
 }
 """What a stage says instead where there is no text at hand."""
@@ -96,15 +104,20 @@ def profile_for(kind: QueryKind) -> ExecutionProfile:
     return _BY_KIND[kind]
 
 
-def stages_of(profile: ExecutionProfile, kind: QueryKind, *, corpus: bool = False) -> tuple[Stage, ...]:
+def stages_of(
+    profile: ExecutionProfile, kind: QueryKind, *, corpus: bool = False, sub_calls: bool = True
+) -> tuple[Stage, ...]:
     """Return the stages of a loop in `profile`; `VERIFY` has those of the query's kind.
 
     Args:
         profile: The profile.
         kind: Kind of the query.
         corpus: Whether an index is all that there is: the stages then speak of searches instead of a text.
+        sub_calls: Whether the run has any; without them every profile is one stage of code.
     """
-    stages = _STAGES[profile_for(kind) if profile is ExecutionProfile.VERIFY else profile]
+    stages: tuple[Stage, ...] = (Stage(name="code", subcalls=0, instruction=_ALONE),)
+    if sub_calls:
+        stages = _STAGES[profile_for(kind) if profile is ExecutionProfile.VERIFY else profile]
     if not corpus:
         return stages
     return tuple(

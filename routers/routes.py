@@ -106,7 +106,8 @@ async def _deterministic(work: Work) -> Answer:
 
 
 async def _loop(work: Work) -> Answer:
-    stages = stages_of(work.decision.profile, work.decision.kind, corpus=work.corpus)
+    decision, sub_calls = work.decision, work.rlm.enable_sub_calls
+    stages = stages_of(decision.profile, decision.kind, corpus=work.corpus, sub_calls=sub_calls)
     context = None if work.corpus else work.context
     try:
         result = await work.rlm.arun(work.asked, context, stages=stages, caller=work.caller, notes=_tried_before(work))
