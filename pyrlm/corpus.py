@@ -7,13 +7,16 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ConfigurationError, RetrieverError
+from pyrlm.journal_forms import all_hits_form, all_hits_of, hits_form, hits_of, part_form, part_of
 from pyrlm.redact import redact
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, acall, as_hits, check_query, document_part, has_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pyrlm.effects import Effects
     from pyrlm.retrievers.protocol import Hits
 
 __all__ = ["Corpus", "Method", "check_retriever"]
@@ -50,13 +53,15 @@ class Corpus:
     Args:
         retriever: With the methods of `pyrlm.retrievers.Retriever`, each plain or `async`. Where a plain method has an
             asynchronous twin (`asearch` beside `search`), that one is called.
+        effects: Makes the calls; those of a durable run that are known are not made again.
 
     Attributes:
         vectors: Whether it can search by meaning.
     """
 
-    def __init__(self, retriever: Any) -> None:
+    def __init__(self, retriever: Any, effects: Effects = NO_RECORD) -> None:
         self._retriever = retriever
+        self._effects = effects
         self.vectors = has_vectors(retriever)
         self._takes_parts = _takes_parts(retriever.get)
 
@@ -70,10 +75,16 @@ class Corpus:
         """
         text, count = check_query(query, top_k)
         name = _SEARCHES[method]
-        found = await _guarded(name, acall(self._method(name), text, count, filters))
-        ranked = "bm25" if method == "hybrid" and not self.vectors else method
-        hits: Hits = await _guarded(name, _as_hits(found, ranked))
-        return hits
+
+        async def search() -> Hits:
+            found = await _guarded(name, acall(self._method(name), text, count, filters))
+            ranked = "bm25" if method == "hybrid" and not self.vectors else method
+            hits: Hits = await _guarded(name, _as_hits(found, ranked))
+            return hits
+
+        found, _ = await self._effects.once("search", [name, text, count, filters], search, hits_form, hits_of)
+        ranked: Hits = found
+        return ranked
 
     @property
     def batches(self) -> bool:
@@ -92,12 +103,20 @@ class Corpus:
         method = self._batch_method()
         if not checked or method is None:
             return []
-        found = await _guarded("search_batch", method([text for text, _ in checked], checked[0][1], filters))
-        if not isinstance(found, list | tuple) or len(found) != len(checked):
-            raise RetrieverError(
-                f"search_batch returned {type(found).__name__}, expected a list of hits for each query"
-            )
-        return [await _guarded("search_batch", _as_hits(hits, "bm25")) for hits in found]
+        texts, count = [text for text, _ in checked], checked[0][1]
+
+        async def search() -> list[Hits]:
+            found = await _guarded("search_batch", method(texts, count, filters))
+            if not isinstance(found, list | tuple) or len(found) != len(checked):
+                raise RetrieverError(
+                    f"search_batch returned {type(found).__name__}, expected a list of hits for each query"
+                )
+            return [await _guarded("search_batch", _as_hits(hits, "bm25")) for hits in found]
+
+        asked = ["search_batch", texts, count, filters]
+        found, _ = await self._effects.once("search", asked, search, all_hits_form, all_hits_of)
+        ranked: list[Hits] = found
+        return ranked
 
     async def get(self, doc_id: object, offset: object = 0, limit: object = MAX_GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters of it from `offset` on.
@@ -108,15 +127,26 @@ class Corpus:
         start, most = _whole("offset", offset, 0), min(_whole("limit", limit, 1), MAX_GET_CHARS)
         if not isinstance(doc_id, str):
             raise RetrieverError(f"doc_id must be a string, the doc_id of a hit; got {type(doc_id).__name__}")
-        if self._takes_parts:
-            return _part(await _guarded("get", acall(self._method("get"), doc_id, offset=start, limit=most)), doc_id)
-        whole = _part(await _guarded("get", acall(self._method("get"), doc_id)), doc_id)
-        content = whole["content"]
-        part = content[start : start + most]
-        return dict(document_part(doc_id, part, whole["metadata"], start, len(content)))
+
+        async def get() -> dict[str, Any]:
+            if self._takes_parts:
+                found = await _guarded("get", acall(self._method("get"), doc_id, offset=start, limit=most))
+                return _part(found, doc_id)
+            whole = _part(await _guarded("get", acall(self._method("get"), doc_id)), doc_id)
+            content = whole["content"]
+            part = content[start : start + most]
+            return dict(document_part(doc_id, part, whole["metadata"], start, len(content)))
+
+        found, _ = await self._effects.once("search", ["get", doc_id, start, most], get, part_form, part_of)
+        part: dict[str, Any] = found
+        return part
 
     async def describe(self) -> str:
         """Say in a few lines what the corpus holds; what can't be found out is left out, or said."""
+        said, _ = await self._effects.once("search", "describe", self._description)
+        return str(said)
+
+    async def _description(self) -> str:
         try:
             async with asyncio.timeout(_DESCRIBE_SECONDS):
                 count = await self._told("count")

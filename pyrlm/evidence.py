@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.citations import find_quotes
+from pyrlm.effects import NO_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrlm.citations import Citation, Quotable
+    from pyrlm.effects import Effects
     from pyrlm.searches import Searches
     from pyrlm.trace import Recorder
 
@@ -37,13 +39,13 @@ async def check_quotes(
     return (*citations, *found), missing
 
 
-def open_searches(retriever: Any, recorder: Recorder) -> Searches | None:
+def open_searches(retriever: Any, recorder: Recorder, effects: Effects = NO_RECORD) -> Searches | None:
     """Return the searches of a run; None without a retriever."""
     if retriever is None:
         return None
     from pyrlm.searches import Searches  # noqa: PLC0415 - runs without a retriever don't need what it imports
 
-    return Searches(retriever, recorder)
+    return Searches(retriever, recorder, effects)
 
 
 def check_retriever(retriever: Any) -> None:
@@ -58,10 +60,10 @@ def check_retriever(retriever: Any) -> None:
         check(retriever)
 
 
-async def described(retriever: Any, notes: Sequence[str]) -> Sequence[str]:
+async def described(retriever: Any, notes: Sequence[str], effects: Effects = NO_RECORD) -> Sequence[str]:
     """Put what the index holds before the other notes of a run's first message."""
     if retriever is None:
         return notes
     from pyrlm.corpus import Corpus  # noqa: PLC0415 - as above
 
-    return [await Corpus(retriever).describe(), *notes]
+    return [await Corpus(retriever, effects).describe(), *notes]

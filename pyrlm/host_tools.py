@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyrlm.effects import NO_RECORD
 from pyrlm.mcp import Servers
 from pyrlm.tool_calls import ToolCalls
 from pyrlm.tools import Toolbox, tools_named
@@ -11,6 +12,7 @@ from pyrlm.tools import Toolbox, tools_named
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Mapping
 
+    from pyrlm.effects import Effects
     from pyrlm.mcp_connection import Connection
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.rlm import RLM
@@ -29,11 +31,14 @@ class HostTools:
         rlm: Options of the run.
         recorder: Gets every call, and what becomes of each server.
         servers: Servers that are passed on to this run, beside those of its options.
+        effects: Makes the calls; those of a durable run that are known are not made again.
     """
 
-    def __init__(self, rlm: RLM, recorder: Recorder, servers: Mapping[str, Connection]) -> None:
+    def __init__(
+        self, rlm: RLM, recorder: Recorder, servers: Mapping[str, Connection], effects: Effects = NO_RECORD
+    ) -> None:
         self._rlm = rlm
-        self._calls = ToolCalls(recorder, rlm.max_concurrent_subcalls)
+        self._calls = ToolCalls(recorder, rlm.max_concurrent_subcalls, effects)
         self._servers = Servers(rlm.mcp_servers, self._calls, servers)
         self._toolbox = Toolbox(rlm.tools, self._calls, self._servers.functions())
 

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.protocol import Hits
 
 __all__ = [
+    "all_hits_form",
+    "all_hits_of",
     "error_form",
     "error_of",
     "execution_form",
     "execution_of",
     "hits_form",
     "hits_of",
+    "part_form",
+    "part_of",
     "response_form",
     "response_of",
     "usage_form",
@@ -129,6 +133,26 @@ def hits_of(form: dict[str, Any]) -> Hits:
 
     hits = [{name: decode(value) for name, value in hit.items()} for hit in form["hits"]]
     return Hits((Hit(**hit) for hit in hits), method=form["method"], note=form["note"])
+
+
+def all_hits_form(found: Sequence[Hits]) -> list[dict[str, Any]]:
+    """Return the hits of several searches."""
+    return [hits_form(hits) for hits in found]
+
+
+def all_hits_of(form: Sequence[dict[str, Any]]) -> list[Hits]:
+    """Return the hits of a form."""
+    return [hits_of(hits) for hits in form]
+
+
+def part_form(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of a document as a dict."""
+    return {name: _plain(value) for name, value in part.items()}
+
+
+def part_of(form: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a form."""
+    return {name: decode(value) for name, value in form.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -241,12 +241,12 @@ class RLM:
         """Answer from what has been taken in already, as a part of a larger run; `handed` makes it a sub-agent's."""
         caller.recorder.record("run_started", prompt=inputs.query, data={"chars": inputs.chars})
         error: PyRLMError | None = None
-        notes = await described(self.retriever, notes)
+        notes = await described(self.retriever, notes, caller.effects)
         async with Session(self, inputs, caller=caller, stages=stages, notes=notes, handed=handed) as session:
             try:
                 for model in session.models:
                     caller.check_price(model)
-                async with asyncio.timeout(session.loop_seconds()):
+                async with caller.effects.time_limit(session.loop_seconds):
                     answer: Candidate | None = await self._loop(session)
             except (PolicyError, ContextLengthError, TimeoutError) as met:
                 error = session.out_of_time() if isinstance(met, TimeoutError) else met

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.corpus import Corpus, Method
+from pyrlm.effects import NO_RECORD
 from pyrlm.errors import RetrieverError
 from pyrlm.seen import Seen
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pyrlm.citations import Citation
+    from pyrlm.effects import Effects
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.retrievers.protocol import Hit, Hits
     from pyrlm.trace import Recorder
@@ -40,14 +42,15 @@ class Searches:
     Args:
         retriever: The corpus.
         recorder: Gets every search and every read.
+        effects: Makes them; those of a durable run that are known are not made again.
 
     Attributes:
         parent: Step of the trace that searches belong to.
         seen: What was read so far.
     """
 
-    def __init__(self, retriever: Any, recorder: Recorder) -> None:
-        self.corpus = Corpus(retriever)
+    def __init__(self, retriever: Any, recorder: Recorder, effects: Effects = NO_RECORD) -> None:
+        self.corpus = Corpus(retriever, effects)
         self.parent: int | None = None
         self.seen = Seen()
         self._recorder = recorder

@@ -74,7 +74,7 @@ class Session:
         others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
         self.models = (model, sub, *others.values(), *map(Model, rlm.subagent_adapters))
         self.coverage = handed.coverage or (Coverage(self.context) if self.context is not None else None)
-        self.searches = open_searches(rlm.retriever, self.recorder)
+        self.searches = open_searches(rlm.retriever, self.recorder, caller.effects)
         self.subcalls = SubCalls(
             caller,
             sub,
@@ -99,11 +99,8 @@ class Session:
         self.quotes_objected = False
         self.fallback_used = False
         self.best: Candidate | None = None
-        self.tools = HostTools(rlm, self.recorder, handed.servers)
-        explain = None if rlm.enable_sub_calls else without_subcalls
-        self.repl = Workbench(
-            rlm.repl_backend, self._setup(), self.recorder, self.coverage, prelude=handed.code, explain=explain
-        )
+        self.tools = HostTools(rlm, self.recorder, handed.servers, caller.effects)
+        self.repl = self._workbench(handed.code)
         self.transcript = self._opening(model, [*handed.notes, *notes])
         self.root = Root(rlm, model, self.transcript, caller)
 
@@ -111,6 +108,17 @@ class Session:
     def stage(self) -> Stage:
         """The stage that the run is in."""
         return self.stages[self.stage_index]
+
+    def _workbench(self, prelude: str) -> Workbench:
+        return Workbench(
+            self.rlm.repl_backend,
+            self._setup(),
+            self.recorder,
+            self.coverage,
+            prelude=prelude,
+            explain=None if self.rlm.enable_sub_calls else without_subcalls,
+            effects=self.caller.effects,
+        )
 
     def _opening(self, model: Model, notes: Sequence[str]) -> Transcript:
         self.subcalls.open_stage(self.stage.subcalls)
@@ -172,6 +180,7 @@ class Session:
             timeout=self.rlm.repl_timeout,
             max_output_chars=self.rlm.max_output_chars,
             isolation=self.rlm.isolation,
+            random_seed=self.caller.effects.random_seed,
         )
 
     async def ask(self) -> Reply:
@@ -225,12 +234,9 @@ class Session:
 
     def with_budget(self, message: str) -> str:
         """Add what is left of the limits, told from half on, and news of servers, to what the model is told."""
-        lines = (
-            message,
-            self.tools.news(),
-            prompts.budget_line(self.budget.left(), subcalls=self.rlm.enable_sub_calls),
-        )
-        return "\n\n".join(line for line in lines if line)
+        lines = (self.tools.news(), prompts.budget_line(self.budget.left(), subcalls=self.rlm.enable_sub_calls))
+        told = self.caller.effects.told("\n\n".join(line for line in lines if line))
+        return "\n\n".join(line for line in (message, told) if line)
 
     def loop_seconds(self) -> float | None:
         """Seconds that the loop may take; what is kept for the last call is taken off."""

@@ -12,12 +12,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.effects import NO_RECORD
 from pyrlm.redact import redact
 from pyrlm.repl.common import cut_middle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from pyrlm.effects import Effects
     from pyrlm.trace import Recorder
 
 __all__ = ["ToolCalls", "as_data", "brief", "failed", "in_thread"]
@@ -40,13 +42,15 @@ class ToolCalls:
     Args:
         recorder: Gets every call.
         at_once: Calls under way at once.
+        effects: Makes the calls; those of a durable run that are known are not made again.
 
     Attributes:
         parent: Step of the trace that calls belong to.
     """
 
-    def __init__(self, recorder: Recorder, at_once: int) -> None:
+    def __init__(self, recorder: Recorder, at_once: int, effects: Effects = NO_RECORD) -> None:
         self.parent: int | None = None
+        self._effects = effects
         self.recorder = recorder
         self._context = contextvars.copy_context()  # code's calls arrive in that of the worker's pipe
         self._slots = asyncio.Semaphore(at_once)
@@ -56,9 +60,13 @@ class ToolCalls:
         async with self._slots:
             started = time.perf_counter()
             error: str | None = "stopped with the code that called it"
-            value = None
+            value, again = None, False
+
+            async def contained() -> Any:
+                return await asyncio.create_task(_contained(tool, work), context=self._context.copy())
+
             try:
-                value = await asyncio.create_task(_contained(tool, work), context=self._context.copy())
+                value, again = await self._effects.once("tool", [tool, dict(arguments)], contained)
                 error = None
             except Exception as problem:
                 error = f"{type(problem).__name__}: {problem}"
@@ -70,7 +78,8 @@ class ToolCalls:
                     elapsed=time.perf_counter() - started,
                     output=brief(value) if error is None else None,
                     error=error,
-                    data={"tool": tool, "arguments": {name: brief(value) for name, value in arguments.items()}},
+                    data={"tool": tool, "arguments": {name: brief(value) for name, value in arguments.items()}}
+                    | ({"replayed": True} if again else {}),
                 )
         return value
 

@@ -239,6 +239,7 @@ def _setup_message(setup: Setup, table: FunctionTable) -> dict[str, Any]:
         "max_output_chars": setup.max_output_chars,
         "memory_bytes": setup.memory_bytes,
         "cpu_seconds": int(max(600, 100 * setup.timeout)),
+        "random_seed": setup.random_seed,
     }
 
 

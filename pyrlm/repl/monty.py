@@ -11,7 +11,7 @@ from pyrlm.repl import monty_errors, monty_text
 from pyrlm.repl.drive import CodeClock, FunctionTable, HostCalls
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.monty_answers import plain, refused
-from pyrlm.repl.monty_given import GIVEN_MODULES, Given
+from pyrlm.repl.monty_given import GIVEN_MODULES, Given, opening
 from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude, rewrite
 from pyrlm.repl.monty_thread import MontyThread, SleptTooLongError, TooManyCallsError, WorkerOptions
 from pyrlm.repl.monty_turn import Turn
@@ -102,7 +102,7 @@ class MontyRepl:
         self._given = Given(self._table.names, self._setup.variables)
         self._known = Known(host=self._given.names, modules={m: m for m in GIVEN_MODULES})
         helpers = prelude(("_pyrlm_sent",), self._loaded)
-        source = f"import {', '.join(GIVEN_MODULES)}\n{helpers}\n{self._given.restore}"
+        source = opening(helpers, self._given.restore, self._setup.random_seed)
         await thread.submit(lambda: thread.plain(source, {**self._given.inputs, **self._given.variables}))
         await thread.submit(self._save)
 

@@ -10,11 +10,17 @@ from pyrlm.repl.common import ERRORS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["GIVEN_MODULES", "Given"]
+__all__ = ["GIVEN_MODULES", "Given", "opening"]
 
 GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
 """Modules that are there without an import."""
 _ENDING = ("FINAL", "FINAL_VAR")
+
+
+def opening(helpers: str, restore: str, seed: int | None) -> str:
+    """Return the source that runs before any code: modules, helpers, functions; and the seed of `random`."""
+    seeded = "" if seed is None else f"import random as _pyrlm_random\n_pyrlm_random.seed({seed})\n"
+    return f"import {', '.join(GIVEN_MODULES)}\n{seeded}{helpers}\n{restore}"
 
 
 class Given:

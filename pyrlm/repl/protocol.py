@@ -35,6 +35,7 @@ class Setup:
         max_output_chars: Characters of print-out that one execution hands back, by head and tail.
         memory_bytes: Limit on the worker's memory beyond what the text itself needs.
         max_host_calls: Calls to the host that one execution may make.
+        random_seed: Seed of `random`, so that code can be run again with the same numbers; None for new ones each time.
         isolation: ``"strict"`` refuses to start with a layer missing, ``"best_effort"`` says what is missing.
     """
 
@@ -45,6 +46,7 @@ class Setup:
     max_output_chars: int = 8_000
     memory_bytes: int = 1 << 30
     max_host_calls: int = 10_000
+    random_seed: int | None = None
     isolation: Isolation = "best_effort"
 
 

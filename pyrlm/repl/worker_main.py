@@ -13,7 +13,7 @@ from pyrlm.repl import isolation
 from pyrlm.repl.common import text_names
 from pyrlm.repl.worker_cell import Cells, decoded_variables
 from pyrlm.repl.worker_channel import Channel, CodeTimeout
-from pyrlm.repl.worker_names import host_functions, names_of
+from pyrlm.repl.worker_names import host_functions, names_of, seed_random
 from pyrlm.repl.worker_show import Output
 from pyrlm.textapi import TextAPI
 
@@ -48,6 +48,7 @@ def _prepare(channel: Channel, host_pid: int) -> tuple[Cells, dict[str, str]]:
     for category in (SyntaxWarning, DeprecationWarning):  # "\\d" in a string: noise to a model
         warnings.simplefilter("ignore", category)
     sys.stdout = sys.stderr = Output()
+    seed_random(setup["random_seed"])
     stack_size(_STACK_BYTES)
     sys.path = [path for path in sys.path if path]
     return cells, isolation.lock(

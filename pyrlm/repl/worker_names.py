@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyrlm.repl.worker_channel import Channel
 
-__all__ = ["GIVEN_MODULES", "guarded_builtins", "host_functions", "names_of"]
+__all__ = ["GIVEN_MODULES", "guarded_builtins", "host_functions", "names_of", "seed_random"]
 
 _MODULES = frozenset(
     """\
@@ -113,6 +113,21 @@ class Namespace:
         return f"<{self.__dict__['__name__']}: {', '.join(members)}>"
 
 
+_seeds: list[int] = []
+
+
+def seed_random(seed: int | None) -> None:
+    """Seed `random` when code first imports it; None leaves it as it is."""
+    if seed is not None:
+        _seeds.append(seed)
+
+
+def _seeded(module: Any) -> Any:
+    if _seeds and "random" in sys.modules:
+        sys.modules["random"].seed(_seeds.pop())
+    return module
+
+
 def _import(name: str, globals_: Any = None, locals_: Any = None, fromlist: Any = (), level: int = 0) -> Any:
     package, _, rest = name.partition(".")
     if name == "sys":
@@ -123,7 +138,7 @@ def _import(name: str, globals_: Any = None, locals_: Any = None, fromlist: Any 
             return builtins.__import__(name, globals_, locals_, fromlist, level)
         name = f"{package}.{min(wanted - _PARTS[package])}"
     elif package in _MODULES and level == 0:
-        return builtins.__import__(name, globals_, locals_, fromlist, level)
+        return _seeded(builtins.__import__(name, globals_, locals_, fromlist, level))
     raise ImportError(
         f"no module {name!r} here: code has no files, network, processes or installed packages. The text is in P and ctx. "
         f"Modules that compute are there: {_SHOWN}",
