@@ -63,8 +63,7 @@ class Session:
         handed: Handed | None = None,
     ) -> None:
         handed = handed or Handed()
-        self.rlm = rlm
-        self.inputs = inputs
+        self.rlm, self.inputs = rlm, inputs
         self.query, self.context, self.schema = inputs.query, inputs.context, inputs.schema
         self.caller = caller
         self.budget = caller.budget
