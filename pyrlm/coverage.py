@@ -72,6 +72,16 @@ class Coverage:
         with self._adding:
             self._pending = {}
 
+    def continued(self, context: Readable) -> Coverage:
+        """Return another one that knows what this one knows; `context` is its text, with or without more behind it."""
+        more = Coverage(context)
+        with self._finding, self._adding:
+            more._pending, more._spans = dict(self._pending), list(self._spans)
+            if self._whole:
+                gaps = len(self._context.separator) * max(0, len(self._context.texts) - 1)
+                more._spans = [(0, sum(map(len, self._context.texts)) + gaps)]
+        return more
+
     @property
     def share(self) -> float | None:
         """Characters of the documents that were read over all that they have, 0 to 1; None for an empty text."""

@@ -16,6 +16,8 @@ __all__ = ["Transcript"]
 _SHORT = 1_000
 """Characters of a message that is not worth cutting."""
 
+_NO_REPLY = "(stopped before I could reply)"
+
 _KEPT_SHARE = 0.5
 """Compaction cuts to this share of the limit, well below it, so that the prefix is stable again for many steps."""
 
@@ -70,6 +72,12 @@ class Transcript:
 
     def user(self, text: str) -> None:
         """Add what the run says to the model."""
+        self._add("user", text)
+
+    def ask_next(self, text: str) -> None:
+        """Add a further question. Roles alternate: where the model has not replied to the last message, that is said."""
+        if self._messages[-1]["role"] == "user":
+            self._add("assistant", _NO_REPLY)
         self._add("user", text)
 
     def add_to_last(self, text: str) -> None:

@@ -1,0 +1,53 @@
+"""What outlives a question: the REPL, the tools, the transcript, and the way from the REPL's functions to whoever asks now."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrlm.repl.protocol import HostFunction
+    from pyrlm.session import Session
+
+__all__ = ["Lasting", "Relay"]
+
+
+class Relay:
+    """Host functions of a REPL whose calls are answered by those of the question that is being asked."""
+
+    def __init__(self) -> None:
+        self._now: dict[str, HostFunction] = {}
+
+    def answer_with(self, functions: Mapping[str, HostFunction]) -> dict[str, HostFunction]:
+        """Let these answer from now on; return what a REPL is given, which passes calls on to whichever answer then."""
+        self._now = dict(functions)
+        return {name: self._through(name, function) for name, function in functions.items()}
+
+    def _through(self, name: str, function: HostFunction) -> HostFunction:
+        @functools.wraps(function)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._now[name](*args, **kwargs)
+
+        return call
+
+
+@dataclass(slots=True, kw_only=True)
+class Lasting:
+    """What runs over one REPL hand on to each other.
+
+    Attributes:
+        keep: Whether REPL, tools and transcript are kept when a run ends.
+        latest: The latest run; None before the first.
+        functions: Host functions of contexts that were added.
+        variables: Variables of contexts that were added.
+        relay: The way to the functions of the latest run.
+    """
+
+    keep: bool = False
+    latest: Session | None = None
+    functions: dict[str, HostFunction] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+    relay: Relay = field(default_factory=Relay)
