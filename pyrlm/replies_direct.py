@@ -10,7 +10,16 @@ from typing import Any
 from pyrlm.replies_final import find_finals
 from pyrlm.replies_scan import scan
 
-__all__ = ["DirectAnswer", "is_abstention", "parse_direct"]
+__all__ = [
+    "ABSTENTION",
+    "HEADING",
+    "LEAD",
+    "LONGEST_ABSTENTION",
+    "DirectAnswer",
+    "is_abstention",
+    "parse_direct",
+    "plain_abstention",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +40,14 @@ class DirectAnswer:
 _BLOCK_OPEN = re.compile(r"<quotes>", re.IGNORECASE)
 _BLOCK_CLOSE = re.compile(r"</quotes>", re.IGNORECASE)
 _QUOTE_TAG = re.compile(r"<quote(?:\s[^<>\n]{0,200})?>((?:(?!<quote|</quotes?>)[\s\S])*+)(?:</quote>)?", re.IGNORECASE)
-_HEADING = re.compile(
+HEADING = re.compile(
     r"^[ \t>]*+(?:`{3,}(?:quotes?)[ \t\r]*+$|(?:\#{1,6}[ \t]*+)?[*_]*+(?:supporting |verbatim |exact |direct )?(?:quotes?|quotations?)"
     r"(?: from the text)?[*_]*+[ \t]*+(?::[*_]*+|(?<=[*#s])[ \t\r]*+$))",
     re.IGNORECASE | re.MULTILINE,
 )
 _FENCE = re.compile(r"^[ \t]*+(?:`{3,}|~{3,})\w*[ \t\r]*+$", re.MULTILINE)
 _BULLET = re.compile(r"^\s*+(?:[-*+•]\s++|\(?\d{1,3}[.)]\s++|>\s?)")
-_LEAD = re.compile(r"\s*+[*_#\s]*+(?:the )?answer[*_]*+\s*+:[*_]*+\s*+", re.IGNORECASE)
+LEAD = re.compile(r"\s*+[*_#\s]*+(?:the )?answer[*_]*+\s*+:[*_]*+\s*+", re.IGNORECASE)
 _ENDS = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`", "„": "“", "「": "」"}
 
 _TEXT = (
@@ -54,7 +63,7 @@ _KNOWN = (
     r"(?:stated|mentioned|given|specified|provided|found|known|available|answered|answerable|clear|included|contained|present|"
     r"said|disclosed|indicated|addressed|discussed|covered|determined|established|listed|described)"
 )
-_ABSTENTION = re.compile(
+ABSTENTION = re.compile(
     rf"(?:(?:sorry|unfortunately|i'?m sorry|i am sorry|based on {_TEXT}),? ?(?:but )?)?(?:"
     rf"no[ _-]?answer(?: (?:found|available|is given))?|unknown|n/?a|unanswerable|not (?:sure|known|available|applicable|answerable|found)|no idea|idk|"
     rf"i (?:really )?(?:do not|don't|cannot|can't|could not|couldn't|am not able to|am unable to|was unable to|was not able to) "
@@ -69,7 +78,7 @@ _ABSTENTION = re.compile(
 )
 _NEGATED = re.compile(r"\b(?:not|no|never|un\w+|insufficient|idk|n/?a)\b|n't|no[ _-]?answer|cannot|sorry")
 _TOKEN = re.compile(r"NO_ANSWER\s*(?:$|[.:,;!?)\]\n(–—*`\"'-])", re.IGNORECASE)
-_LONGEST = 160
+LONGEST_ABSTENTION = 160
 
 
 def is_abstention(text: str) -> bool:
@@ -78,13 +87,18 @@ def is_abstention(text: str) -> bool:
     `NO_ANSWER` counts in any case, with punctuation or bold, and with an explanation after it. Phrases such as "I don't
     know" and "not stated in the text" count only where they are the whole text.
     """
-    head = text[: 4 * _LONGEST].strip(" \t\r\n*_`\"'“”<>([")
+    head = text[: 4 * LONGEST_ABSTENTION].strip(" \t\r\n*_`\"'“”<>([")
     if _TOKEN.match(head):
         return True
-    if len(text.strip()) > _LONGEST:
+    if len(text.strip()) > LONGEST_ABSTENTION:
         return False
-    plain = re.sub(r"\s+", " ", text.replace("’", "'").casefold()).strip(" *_`\"'“”.!?()[]<>")
-    return bool(_NEGATED.search(plain)) and _ABSTENTION.fullmatch(plain) is not None
+    plain = plain_abstention(text)
+    return bool(_NEGATED.search(plain)) and ABSTENTION.fullmatch(plain) is not None
+
+
+def plain_abstention(text: str) -> str:
+    """Return `text` in the form that `ABSTENTION` is matched against."""
+    return re.sub(r"\s+", " ", text.replace("’", "'").casefold()).strip(" *_`\"'“”.!?()[]<>")
 
 
 def parse_direct(text: str | None) -> DirectAnswer:
@@ -157,7 +171,7 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def _without_list(said: str) -> tuple[str, list[str]]:
-    heading = _last(_HEADING, said)
+    heading = _last(HEADING, said)
     if heading is None or not said[: heading.start()].strip():
         return said, []
     quotes = _items(said[heading.end() :])
@@ -202,5 +216,5 @@ def _without_marker(answer: str) -> str:
         final = finals[-1]
         if final is not None:
             return final.text if final.text is not None else final.name or ""
-    match = _LEAD.match(answer)
+    match = LEAD.match(answer)
     return answer[match.end() :].strip() if match and match.end() < len(answer) else answer

@@ -13,7 +13,7 @@ from pyrlm.replies_tools import code_in_call, tool_code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MARKER", "Piece", "Scan", "scan"]
+__all__ = ["MARKER", "THINK_TAGS", "Piece", "Scan", "scan"]
 
 MARKER = re.compile(
     r"""(?:^|(?<=[\w|/\]]>))(?P<lead>[ \t>]*+(?:\#{1,6}[ \t]*+)?+(?:[-*+][ \t]++|\d{1,3}[.)][ \t]++)?+)
@@ -34,6 +34,7 @@ _OTHER = frozenset(
     ).split()
 )
 _THINK = "think|thinking|thought|thoughts|reasoning|scratchpad|antThinking"
+THINK_TAGS = tuple(_THINK.split("|"))
 _CODE = "code|execute|execute_python|execute_ipython|python|py|ipython|repl|tool_code|run_code"
 _TOOL = "function_calls|tool_calls|tool_call|tool_use|invoke|function_call"
 _RESULT = (
