@@ -265,6 +265,18 @@ while True:
         break
 ###
 print(*enumerate('ab', 1), sep=';', end='!')
+###
+for message in ('text', 5, (3, 4), None, ['a']):
+    try:
+        assert 1 == 2, message
+    except AssertionError as error:
+        print(repr(str(error)), error.args)
+assert [1], 1 / 0
+###
+try:
+    assert []
+except AssertionError as error:
+    print(error.args)
 """.strip().split("\n###\n")
 
 

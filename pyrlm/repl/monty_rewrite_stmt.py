@@ -207,6 +207,18 @@ class Rewriter(Imports):
         """Whether code has defined exceptions of its own."""
         return any(info.exception for info in self.known.classes.values())
 
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        """A message that may be no string is an internal error there."""
+        self.generic_visit(node)
+        node.test = self.truth(node.test)
+        if node.msg is None or isinstance(node.msg, ast.JoinedStr):
+            return node
+        if isinstance(node.msg, ast.Constant) and isinstance(node.msg.value, str):
+            return node
+        made = call("_pyrlm_exc", ast.Name("AssertionError", ast.Load()), node.msg, like=node)
+        failed = ast.UnaryOp(ast.Not(), node.test)
+        return ast.fix_missing_locations(ast.copy_location(ast.If(failed, [ast.Raise(made)], []), node))
+
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         self.generic_visit(node)
         if node.exc is not None and self.own_exceptions():

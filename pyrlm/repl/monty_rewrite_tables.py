@@ -110,7 +110,7 @@ RENAMED_EXCEPTIONS = {
 EXCEPTIONS = _words(
     "ArithmeticError AssertionError AttributeError Exception ImportError IndexError KeyError LookupError MemoryError "
     "ModuleNotFoundError NameError NotImplementedError OSError OverflowError PermissionError RecursionError RuntimeError "
-    "StopIteration SyntaxError TimeoutError TypeError ValueError ZeroDivisionError FileNotFoundError BaseException"
+    "StopIteration SyntaxError TimeoutError TypeError ValueError ZeroDivisionError FileNotFoundError BaseException SystemExit KeyboardInterrupt"
 )
 
 BUILTIN_TYPES = _words("str bytes list dict set frozenset tuple int float bool")
