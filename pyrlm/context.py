@@ -168,6 +168,11 @@ class Context:
             return (None,) * len(self.texts)
         return tuple(_source(item) for item in self._documents)
 
+    @property
+    def provenance(self) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]] | Sequence[FileDocument]]:
+        """What is known of the whole, and of each document, as it was given; nothing for documents of which nothing is."""
+        return self._metadata, self._documents
+
     def get_document(self, i: int) -> str:
         """Return document `i`; negative numbers count from the end. IndexError says how many there are."""
         return self.api.get_document(i)

@@ -25,6 +25,7 @@ __all__ = [
     "error_of",
     "execution_form",
     "execution_of",
+    "field_form",
     "hits_form",
     "hits_of",
     "part_form",
@@ -123,7 +124,7 @@ def hits_form(hits: Hits) -> dict[str, Any]:
     return {
         "method": hits.method,
         "note": hits.note,
-        "hits": [{item.name: _plain(getattr(hit, item.name)) for item in fields(hit)} for hit in hits],
+        "hits": [{item.name: field_form(getattr(hit, item.name)) for item in fields(hit)} for hit in hits],
     }
 
 
@@ -147,7 +148,7 @@ def all_hits_of(form: Sequence[dict[str, Any]]) -> list[Hits]:
 
 def part_form(part: dict[str, Any]) -> dict[str, Any]:
     """Return a part of a document as a dict."""
-    return {name: _plain(value) for name, value in part.items()}
+    return {name: field_form(value) for name, value in part.items()}
 
 
 def part_of(form: dict[str, Any]) -> dict[str, Any]:
@@ -155,8 +156,8 @@ def part_of(form: dict[str, Any]) -> dict[str, Any]:
     return {name: decode(value) for name, value in form.items()}
 
 
-def _plain(value: Any) -> Any:
-    """Return a field of a hit; of metadata, what has no form of its own is written as its string."""
+def field_form(value: Any) -> Any:
+    """Return a field of a hit or document; of metadata, what has no form of its own is written as its string."""
     if hasattr(value, "items"):
         return encode({str(key): _value(item) for key, item in value.items()})
     return _value(value)

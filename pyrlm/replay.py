@@ -202,16 +202,15 @@ class Replay:
         if self._since is not None:
             self.write(key, {})
 
-    def finish(self) -> list[str]:
-        """Return the kinds of outcomes that were recorded and not asked for again.
+    def finish(self) -> None:
+        """End the run.
 
         Raises:
-            CheckpointError: Steps of the recorded run are among them.
+            CheckpointError: It has ended before it came to all steps of the recorded one.
         """
         self.check()
         if any(_is_in_order(record) for record in self._left.values()):
             self.differs("the run has ended before it came to all of the recorded steps")
-        return sorted({record.kind for record in self._left.values()})
 
 
 def digest(asked: Any) -> str:
