@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,7 @@ from pyrlm.routers.request import (
     make_request,
     profile_named,
 )
+from pyrlm.routers.streaming import Screen, watched
 from pyrlm.routers.verify import verify
 from pyrlm.routers.work import Work
 from pyrlm.trace import Recorder
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from pyrlm.routers.decision import Facts
     from pyrlm.routers.profiles import ExecutionProfile
     from pyrlm.routers.result import RouterResult
+    from pyrlm.routers.stream_events import StreamEvent
 
     Query = str | Mapping[str, Any] | list[Any]
 
@@ -112,6 +115,7 @@ class SmartRouter:
             **options,
         )
         self._root = Model(root)
+        self._thinks = threading.Event()
 
     def decide(self, query: Query, context: Any = None, **how: Unpack[DecideOptions]) -> RouteDecision:
         """Decide which route `query` takes over `context`: no model call, no waiting. Arguments as for `run`.
@@ -197,6 +201,34 @@ class SmartRouter:
         finally:
             if file is not None:
                 file.close()
+
+    def stream(
+        self, query: Query, context: Any = None, **how: Unpack[RunOptions]
+    ) -> Generator[StreamEvent, None, None]:
+        """Answer `query` and yield what happens: progress, the answer's text as it is written, at the end the result.
+
+        Quotes, thinking and what says that there is no answer are not shown. What was shown and does not hold (its
+        quotes are not in the text, the connection broke off) is withdrawn by an event that says why, before what comes
+        in its place. An adapter that can't stream, and an answer that has to fit a schema, give the text in one piece.
+        Leaving the iterator early cancels the run. Arguments and errors are those of `run`.
+        """
+        return portal.iterate(self.astream(query, context, **how))
+
+    def astream(
+        self, query: Query, context: Any = None, **how: Unpack[RunOptions]
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """Answer `query` and yield what happens; see `stream`. Close it (`contextlib.aclosing`) where it is left early."""
+        check_names(how, RunOptions)
+        return self._stream(query, context, how)
+
+    async def _stream(self, query: Query, context: Any, how: RunOptions) -> AsyncGenerator[StreamEvent, None]:
+        typed = how.get("output_schema") is not None or self._rlm.output_schema is not None
+        screen = Screen(self._listener, self._thinks, text=not typed)
+        caller = self._caller(self.policy, Recorder(screen.hear, self._trace_path))
+        caller.shows = screen.shows
+        async with aclosing(watched(screen, lambda: self._answer(query, context, how, caller))) as events:
+            async for event in events:
+                yield event
 
     def _caller(self, policy: Policy, recorder: Recorder) -> Caller:
         return Caller(Budget(policy), recorder, self.cache, self._rlm.max_concurrent_subcalls)
