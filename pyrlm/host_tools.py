@@ -54,6 +54,11 @@ class HostTools:
         """Return the lines of the prompt."""
         return [*self._toolbox.lines(), *self._servers.lines()]
 
+    def begin_run(self, recorder: Recorder) -> None:
+        """Begin a run: calls and servers are noted in its trace, and calls are made in the context of its caller."""
+        self._calls.begin_run(recorder)
+        self._servers.begin_run(recorder)
+
     def begin(self) -> None:
         """Start the servers."""
         self._servers.begin()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.tool_calls import ToolCalls
+    from pyrlm.trace import Recorder
 
 __all__ = ["Servers"]
 
@@ -75,6 +76,11 @@ class Servers:
     def named(self, names: Collection[str]) -> dict[str, Connection]:
         """Return the servers among `names`."""
         return {name: connection for name, connection in self._connections.items() if name in names}
+
+    def begin_run(self, recorder: Recorder) -> None:
+        """Note from now on in the trace of this run what becomes of the servers."""
+        for connection in self._own:
+            connection.recorder = recorder
 
     def begin(self) -> None:
         """Start all servers, side by side."""

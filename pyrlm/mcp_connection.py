@@ -54,7 +54,7 @@ class Connection:
         self.server = server
         self.counts: dict[str, int] | None = None
         self.failure = ""
-        self._recorder = recorder
+        self.recorder = recorder
         self._stopping = False
         self._scope: Any = None
         self._client: Client | None = None
@@ -130,7 +130,7 @@ class Connection:
             seen.add(cursor)
         if cursor:
             reason = f"MCP server {self.server.name!r} lists {kind} without end; {len(items[:_MAX_ITEMS]):,} were taken"
-            self._recorder.record("truncation", reason=reason)
+            self.recorder.record("truncation", reason=reason)
         return items[:_MAX_ITEMS]
 
     async def _serve(self) -> None:
@@ -156,7 +156,7 @@ class Connection:
                 counts = {kind: len(await self._pages(client, kind)) for kind in LISTS}
                 self._scope.deadline = math.inf
                 self.counts, self._client = counts, client
-                self._recorder.record(
+                self.recorder.record(
                     "mcp_server",
                     reason=f"{self.server.name} connected",
                     elapsed=time.perf_counter() - started,
@@ -172,7 +172,7 @@ class Connection:
         self.failure = ("failed: " if self.counts is not None else "failed to start: ") + (
             f"{why}; it wrote: {said}" if said else why
         )
-        self._recorder.record(
+        self.recorder.record(
             "mcp_server",
             error=f"{self.server.name} {self.failure}",
             elapsed=time.perf_counter() - started,

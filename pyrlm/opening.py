@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyrlm import prompts
 from pyrlm.adapters.base import Message
+from pyrlm.prompts_data import schema_note
 from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
 from pyrlm.prompts_system import compose_system
 from pyrlm.prompts_template import PromptTemplate
@@ -23,7 +24,7 @@ def opening(session: Session, notes: Sequence[str]) -> list[Message]:
     """Return the system message and the first question with its material."""
     first = prompts.first_message(
         session.query,
-        session.context,
+        session.base,
         instruction=session.rlm.instruction,
         notes=[*session.inputs.notes, *_tools_told(session), *notes, session.stage.instruction],
     )
@@ -32,7 +33,8 @@ def opening(session: Session, notes: Sequence[str]) -> list[Message]:
 
 def further_question(session: Session, notes: Sequence[str]) -> str:
     """Return the message that puts another question, over the same material."""
-    told = [*session.inputs.notes, *notes, session.stage.instruction]
+    form = [schema_note(session.schema.shown())] if session.schema is not None else []
+    told = [*form, *notes, session.stage.instruction]
     return f"Next question. {prompts.first_message(session.query, None, notes=told)}"
 
 
@@ -43,7 +45,7 @@ def _system(session: Session) -> str:
     subcalls = session.stage.subcalls != 0
     short = VARIANTS[rlm.prompt_variant].short_extras
     return compose_system(
-        has_text=session.context is not None,
+        has_text=session.base is not None,
         subcalls=subcalls,
         sub_chars=session.subcalls.chars,
         max_output_chars=rlm.max_output_chars,

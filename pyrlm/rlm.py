@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm import portal
 from pyrlm.adapters.calling import check_adapter
-from pyrlm.budget import Budget
-from pyrlm.calls import Caller
+from pyrlm.durable import resume, run_alone
 from pyrlm.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -27,11 +26,9 @@ from pyrlm.inputs import Inputs, take_in
 from pyrlm.last_call import best_answer
 from pyrlm.mcp_config import check_servers
 from pyrlm.outcome import Outcome, build_result
-from pyrlm.policy import Policy
 from pyrlm.prompts_system import check_prompt_options
 from pyrlm.session import Session
 from pyrlm.tools import check_tools
-from pyrlm.trace import Recorder
 from pyrlm.turns import Finished, take
 
 if TYPE_CHECKING:
@@ -39,9 +36,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyrlm.cache import DiskCache
+    from pyrlm.calls import Caller
+    from pyrlm.checkpoint import Checkpoint
     from pyrlm.events import EventListener
     from pyrlm.guards import Candidate
     from pyrlm.handed import Handed
+    from pyrlm.lasting import Lasting
+    from pyrlm.policy import Policy
     from pyrlm.prompts_template import PromptTemplate
     from pyrlm.prompts_variants import PromptVariant
     from pyrlm.repl.protocol import Isolation, ReplFactory
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from pyrlm.stages import Stage
 
     Query = str | Mapping[str, Any] | list[Any]
+    CheckpointPath = str | Path | Checkpoint | None
 
 __all__ = ["RLM"]
 
@@ -155,7 +157,8 @@ class RLM:
     output_schema: Any = None
 
     def __post_init__(self) -> None:
-        for adapter in (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values(), *self.subagent_adapters):
+        adapters = (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values())
+        for adapter in (*adapters, *self.subagent_adapters):
             if adapter is not None or adapter is self.adapter:
                 check_adapter(adapter)
         check_retriever(self.retriever)
@@ -173,7 +176,9 @@ class RLM:
         if self.on_limit not in {"raise", "return"}:
             raise ConfigurationError(f"RLM(on_limit={self.on_limit!r}): expected 'raise' or 'return'.")
 
-    def run(self, query: Query, context: Any = None, *, output_schema: Any = None) -> RunResult:
+    def run(
+        self, query: Query, context: Any = None, *, output_schema: Any = None, checkpoint: CheckpointPath = None
+    ) -> RunResult:
         """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
 
         Args:
@@ -181,6 +186,7 @@ class RLM:
             context: A `Context`, a string, a list of strings (documents), or data: a dict, a list of records, a model, a
                 dataclass, a pandas or polars frame. Data is in the REPL as data, and the model is shown its outline.
             output_schema: In the place of the option of this name.
+            checkpoint: File to which every outcome goes at once, so that `resume` can go on after a crash.
 
         Returns:
             The result; ``output, trace = rlm.run(…)`` unpacks it.
@@ -190,7 +196,7 @@ class RLM:
             ModelError: The root model can't be reached or refuses; carries what the run had.
             NestedRunError: Called on pyrlm's own loop; use `arun` there.
         """
-        return portal.run(self.arun(query, context, output_schema=output_schema))
+        return portal.run(self.arun(query, context, output_schema=output_schema, checkpoint=checkpoint))
 
     async def arun(
         self,
@@ -198,6 +204,7 @@ class RLM:
         context: Any = None,
         *,
         output_schema: Any = None,
+        checkpoint: CheckpointPath = None,
         stages: Sequence[Stage] = (),
         caller: Caller | None = None,
         notes: Sequence[str] = (),
@@ -208,26 +215,36 @@ class RLM:
             query: The question.
             context: Text or data.
             output_schema: In the place of the option of this name.
+            checkpoint: See `run`.
             stages: Stages of the run; one without conditions by default.
             caller: Budget, trace and cache of a larger run that this one is part of.
             notes: Told to the model after the question, such as what was tried before.
         """
-        inputs = await take_in(query, context, self.output_schema if output_schema is None else output_schema)
-        if caller is not None:
-            result = await self.run_inputs(inputs, caller, stages=stages, notes=notes)
-            await asyncio.to_thread(lambda: result.coverage)  # a router asks for it on the loop
-            return result
-        recorder = Recorder(self.event_listener, self.trace_path)
-        budget = Budget(self.policy or Policy())
-        try:
-            return await self.run_inputs(
-                inputs,
-                Caller(budget, recorder, self.cache, self.max_concurrent_subcalls),
-                stages=stages,
-                notes=notes,
-            )
-        finally:
-            recorder.close()
+        schema = self.output_schema if output_schema is None else output_schema
+        if caller is None:
+            return await run_alone(self, (query, context, schema), stages, notes, checkpoint)
+        inputs = await take_in(query, context, schema)
+        result = await self.run_inputs(inputs, caller, stages=stages, notes=notes)
+        await asyncio.to_thread(lambda: result.coverage)  # a router asks for it on the loop
+        return result
+
+    def resume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RunResult:
+        """Go on with a run from its file: what it knows is repeated without a call, with the same outcomes.
+
+        Args:
+            path: The file that the run was given as `checkpoint`.
+            context: Not needed, as the file holds it; one that is given is compared.
+            output_schema: That of the run, where it is a type and no option.
+
+        Raises:
+            CheckpointError: Options, tools, versions or the context differ, or the code comes out differently: says which.
+            PolicyError, ModelError: As `run`.
+        """
+        return portal.run(self.aresume(path, context, output_schema=output_schema))
+
+    async def aresume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RunResult:
+        """Go on with a run from its file; see `resume`."""
+        return await resume(self, path, context, self.output_schema if output_schema is None else output_schema)
 
     async def run_inputs(
         self,
@@ -237,12 +254,18 @@ class RLM:
         stages: Sequence[Stage] = (),
         notes: Sequence[str] = (),
         handed: Handed | None = None,
+        lasting: Lasting | None = None,
     ) -> RunResult:
-        """Answer from what has been taken in already, as a part of a larger run; `handed` makes it a sub-agent's."""
+        """Answer from what has been taken in already, as a part of a larger run.
+
+        `handed` makes it a sub-agent's, `lasting` a question of a conversation.
+        """
         caller.recorder.record("run_started", prompt=inputs.query, data={"chars": inputs.chars})
         error: PyRLMError | None = None
-        notes = await described(self.retriever, notes, caller.effects)
-        async with Session(self, inputs, caller=caller, stages=stages, notes=notes, handed=handed) as session:
+        if lasting is None or lasting.latest is None or not self.conversation_history:
+            notes = await described(self.retriever, notes, caller.effects)
+        begun = Session(self, inputs, caller=caller, stages=stages, notes=notes, handed=handed, lasting=lasting)
+        async with begun as session:
             try:
                 for model in session.models:
                     caller.check_price(model)
@@ -265,9 +288,9 @@ class RLM:
             session.begin_step()
             reply = await session.ask()
             step = await take(session, reply)
+            session.transcript.assistant(reply.text if reply.text.strip() else "(empty)")
             if isinstance(step, Finished):
                 return step.answer
-            session.transcript.assistant(reply.text if reply.text.strip() else "(empty)")
             session.transcript.user(session.with_budget(step.message))
 
 

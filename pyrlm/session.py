@@ -10,42 +10,49 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pyrlm import prompts
-from pyrlm.adapters.base import Message
 from pyrlm.coverage import Coverage
 from pyrlm.errors import MaxSecondsExceeded, MaxStepsExceeded
 from pyrlm.evidence import open_searches
 from pyrlm.guards import Candidate, Stall
 from pyrlm.handed import Handed
 from pyrlm.host_tools import HostTools
+from pyrlm.lasting import Lasting
 from pyrlm.models import Model
-from pyrlm.prompts_search import SEARCH_EXAMPLE, search_names
-from pyrlm.prompts_system import compose_system, subcalls_opened, without_subcalls
-from pyrlm.prompts_template import PromptTemplate
-from pyrlm.prompts_variants import VARIANTS
+from pyrlm.opening import further_question, opening
+from pyrlm.prompts_system import subcalls_opened, without_subcalls
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.protocol import Setup
 from pyrlm.root import Root
 from pyrlm.stages import Stage
 from pyrlm.subagents import SubAgents
 from pyrlm.subcalls import SubCallOptions, SubCalls
+from pyrlm.trace import Recorder
 from pyrlm.transcript import Transcript
 from pyrlm.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyrlm.calls import Caller, Reply
+    from pyrlm.context import Context
     from pyrlm.inputs import Inputs
-    from pyrlm.repl.protocol import Execution
+    from pyrlm.repl.protocol import Execution, HostFunction
     from pyrlm.rlm import RLM
 
 __all__ = ["Session"]
+
+_REMINDER = 2_000
+"""Characters of a further question that are told again where compaction takes it out."""
 
 
 class Session:
     """One run's state. Use as an asynchronous context manager: leaving it ends the REPL and whatever is under way.
 
+    A further question of a conversation is a run of its own over the REPL, the tools and the transcript of the run before,
+    which `lasting` holds; they are not ended with it.
+
     Attributes:
+        base: The text that the REPL was started with; `context` may have more, which was added.
         models: All models that the run may ask.
         asked: Step of the trace of the latest root call.
         interrupted: Whether code is running; after the loop, whether its end stopped code.
@@ -61,28 +68,22 @@ class Session:
         stages: Sequence[Stage] = (),
         notes: Sequence[str] = (),
         handed: Handed | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
         handed = handed or Handed()
+        self.lasting = lasting or Lasting()
+        before = self.lasting.latest
         self.rlm, self.inputs = rlm, inputs
         self.query, self.context, self.schema = inputs.query, inputs.context, inputs.schema
-        self.caller = caller
-        self.budget = caller.budget
-        self.recorder = caller.recorder
+        self.caller, self.budget, self.recorder = caller, caller.budget, caller.recorder
         model = Model(rlm.adapter)
-        sub = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else model
-        others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
-        self.models = (model, sub, *others.values(), *map(Model, rlm.subagent_adapters))
-        self.coverage = handed.coverage or (Coverage(self.context) if self.context is not None else None)
+        self.base: Context | None = before.base if before is not None else self.context
+        self.coverage = handed.coverage or _coverage(self.context, before)
         self.searches = open_searches(rlm.retriever, self.recorder, caller.effects)
-        self.subcalls = SubCalls(
-            caller,
-            sub,
-            SubCallOptions(
-                max_tokens=rlm.subcall_max_tokens, temperature=rlm.subcall_temperature, parallel=rlm.parallel_subcalls
-            ),
-            self.coverage,
-            others,
-        )
+        if before is not None and before.searches is not None and self.searches is not None:
+            self.searches.seen = before.searches.seen
+        self.subcalls, subs = self._subcalls(model)
+        self.models = (model, *subs, *map(Model, rlm.subagent_adapters))
         self.agents = SubAgents(self)
         if rlm.recursive_subcalls and self.agents.possible:
             self.subcalls.in_place = self.agents.in_place_of_call
@@ -98,20 +99,37 @@ class Session:
         self.quotes_objected = False
         self.fallback_used = False
         self.best: Candidate | None = None
-        self.tools = HostTools(rlm, self.recorder, handed.servers, caller.effects)
-        self.repl = self._workbench(handed.code)
-        self.transcript = self._opening(model, [*handed.notes, *notes])
+        self.subcalls.open_stage(self.stage.subcalls)
+        self.tools: HostTools = (
+            before.tools if before is not None else HostTools(rlm, self.recorder, handed.servers, caller.effects)
+        )
+        functions = self.lasting.relay.answer_with(self._functions())
+        self.repl: Workbench = before.repl if before is not None else self._workbench(functions, handed.code)
+        self.tools.begin_run(self.recorder)
+        self.repl.begin_run(self.recorder, self.coverage)
+        self.transcript = self._transcript(before, model, [*handed.notes, *notes])
         self.root = Root(rlm, model, self.transcript, caller)
+        self.root.reminder = self.question = "" if before is None else f"The question now: {self.query[:_REMINDER]}"
 
     @property
     def stage(self) -> Stage:
         """The stage that the run is in."""
         return self.stages[self.stage_index]
 
-    def _workbench(self, prelude: str) -> Workbench:
+    def _subcalls(self, root: Model) -> tuple[SubCalls, list[Model]]:
+        """Return the sub-calls, and the models that they may ask."""
+        rlm = self.rlm
+        model = Model(rlm.subcall_adapter) if rlm.subcall_adapter is not None else root
+        others = {name: Model(adapter) for name, adapter in (rlm.subcall_models or {}).items()}
+        options = SubCallOptions(
+            max_tokens=rlm.subcall_max_tokens, temperature=rlm.subcall_temperature, parallel=rlm.parallel_subcalls
+        )
+        return SubCalls(self.caller, model, options, self.coverage, others), [model, *others.values()]
+
+    def _workbench(self, functions: Mapping[str, HostFunction], prelude: str) -> Workbench:
         return Workbench(
             self.rlm.repl_backend,
-            self._setup(),
+            self._setup(functions),
             self.recorder,
             self.coverage,
             prelude=prelude,
@@ -119,63 +137,49 @@ class Session:
             effects=self.caller.effects,
         )
 
-    def _opening(self, model: Model, notes: Sequence[str]) -> Transcript:
-        self.subcalls.open_stage(self.stage.subcalls)
-        rlm, own = self.rlm, self.rlm.system_prompt
-        short = VARIANTS[rlm.prompt_variant].short_extras
-        system = (isinstance(own, str) and own) or compose_system(
-            has_text=self.context is not None,
-            subcalls=self.stage.subcalls != 0,
-            sub_chars=self.subcalls.chars,
-            max_output_chars=self.rlm.max_output_chars,
-            extra_names=[
-                *self.inputs.names,
-                *(search_names(vectors=self.searches.vectors, short=short) if self.searches is not None else ()),
-                *(self.agents.lines() if self.stage.subcalls != 0 else ()),
-                *self.tools.lines(),
-            ],
-            example=SEARCH_EXAMPLE if self.searches is not None else "",
-            language_notes=self.repl.language_notes,
-            variant=rlm.prompt_variant,
-            template=own if isinstance(own, PromptTemplate) else None,
-        )
-        first = prompts.first_message(
-            self.query,
-            self.context,
-            instruction=self.rlm.instruction,
-            notes=[*self.inputs.notes, *self._tools_told(), *notes, self.stage.instruction],
-        )
-        opening = [Message(role="system", content=system), Message(role="user", content=first)]
-        return Transcript(opening, model.counter, multi_turn=self.rlm.conversation_history)
-
-    def _tools_told(self) -> list[str]:
-        """Tell of the tools where a system message of the caller's own does not."""
-        lines = self.tools.lines() if isinstance(self.rlm.system_prompt, str) and self.rlm.system_prompt else []
-        return ["Further names:\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
+    def _transcript(self, before: Session | None, model: Model, notes: Sequence[str]) -> Transcript:
+        """Return the conversation: a new one, or that of the question before with this one behind it."""
+        history = self.rlm.conversation_history
+        if before is None or not history:
+            return Transcript(opening(self, notes), model.counter, multi_turn=history)
+        before.transcript.ask_next(further_question(self, notes))
+        return before.transcript
 
     async def __aenter__(self) -> Self:
-        self.repl.begin()
-        self.tools.begin()
+        if self.lasting.latest is None:
+            self.repl.begin()
+            self.tools.begin()
+        if self.lasting.keep:
+            self.lasting.latest = self
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self.lasting.keep:
+            self.tools.begin_run(Recorder())  # what a server says between two questions belongs to neither
+        else:
+            await self.end()
+
+    async def end(self) -> None:
+        """End the REPL and whatever is under way."""
         self.tools.stop()
         try:
             await self.repl.end()
         finally:
             await self.tools.ended()
 
-    def _setup(self) -> Setup:
+    def _functions(self) -> dict[str, HostFunction]:
+        """Return the host functions that belong to this run and no other."""
         functions = {**self.subcalls.functions(), **self.agents.functions()} if self.rlm.enable_sub_calls else {}
-        if self.context is not None:
-            functions |= context_functions(self.context)
         if self.searches is not None:
             functions |= self.searches.functions()
-        functions |= self.tools.functions()
+        return functions | self.tools.functions()
+
+    def _setup(self, functions: Mapping[str, HostFunction]) -> Setup:
+        of_text = context_functions(self.context) if self.context is not None else {}
         return Setup(
             context=self.context,
-            functions=functions,
-            variables=self.inputs.variables,
+            functions={**of_text, **functions, **self.lasting.functions},
+            variables={**self.inputs.variables, **self.lasting.variables},
             timeout=self.rlm.repl_timeout,
             max_output_chars=self.rlm.max_output_chars,
             isolation=self.rlm.isolation,
@@ -214,8 +218,9 @@ class Session:
         opened = ""
         if before.subcalls == 0 and self.stage.subcalls != 0:
             opened = subcalls_opened(self.stage.subcalls, self.subcalls.chars, self.rlm.prompt_variant)
-        self.root.reminder = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
-        return self.root.reminder or "Go on, and look further before you answer."
+        told = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
+        self.root.reminder = "\n\n".join(part for part in (self.question, told) if part)
+        return told or "Go on, and look further before you answer."
 
     def begin_step(self) -> None:
         """Count a step; a stage that has used up its own steps gives way to the next one.
@@ -251,3 +256,10 @@ class Session:
         """Return the names of all limits met, those too that the run went on after."""
         met = [self.subcalls.limit_met.limit] if self.subcalls.limit_met is not None else []
         return tuple(dict.fromkeys([*met, *([ended_by] if ended_by else [])]))
+
+
+def _coverage(context: Context | None, before: Session | None) -> Coverage | None:
+    if context is None:
+        return None
+    known = before.coverage if before is not None else None
+    return Coverage(context) if known is None else known.continued(context)

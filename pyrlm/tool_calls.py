@@ -55,6 +55,11 @@ class ToolCalls:
         self._context = contextvars.copy_context()  # code's calls arrive in that of the worker's pipe
         self._slots = asyncio.Semaphore(at_once)
 
+    def begin_run(self, recorder: Recorder) -> None:
+        """Note calls from now on in the trace of this run, and make them in the context of whoever began it."""
+        self.recorder, self.parent = recorder, None
+        self._context = contextvars.copy_context()
+
     async def make(self, tool: str, arguments: Mapping[str, Any], work: Callable[[], Awaitable[Any]]) -> Any:
         """Do `work` when there is room, in the context of whoever began the run, and note it."""
         async with self._slots:

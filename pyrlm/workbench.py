@@ -12,11 +12,11 @@ from pyrlm.repl import make_repl
 from pyrlm.repl.protocol import Execution, Setup, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pyrlm.coverage import Coverage
     from pyrlm.effects import Effects
-    from pyrlm.repl.protocol import ReplFactory
+    from pyrlm.repl.protocol import HostFunction, ReplFactory
     from pyrlm.replayed_steps import Step
     from pyrlm.trace import Recorder
 
@@ -70,14 +70,47 @@ class Workbench:
         self._repl = make_repl(backend)
         self._starting: asyncio.Task[None] | None = None
         self._replaced = 0
+        self._earlier = 0
         self.printed: list[str] = []
         self.sources: list[str] = []
         self.variables: tuple[Variable, ...] = ()
 
+    def begin_run(self, recorder: Recorder, coverage: Coverage | None) -> None:
+        """Begin a run over the REPL as it is. One that could not be started is started anew."""
+        self._recorder, self._coverage = recorder, coverage
+        self._replaced = 0
+        self._earlier = len(self.sources)
+        starting = self._starting
+        if starting is not None and starting.done() and (starting.cancelled() or starting.exception() is not None):
+            self._starting = asyncio.create_task(self._renew())
+
+    async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> None:
+        """Give the REPL further functions and variables, now and after a crash.
+
+        Raises:
+            ReplError: The backend can't take any, or not these.
+        """
+        await self._started()
+        add = getattr(self._repl, "give", None)
+        if add is None:
+            raise ReplUnavailableError(
+                f"The backend {self._repl.name!r} has no method give(): nothing can be added to it."
+            )
+        await add(functions, variables)
+        setup = self._setup
+        self._setup = replace(
+            setup, functions={**setup.functions, **functions}, variables={**setup.variables, **variables}
+        )
+
+    @property
+    def own_sources(self) -> list[str]:
+        """Pieces of code of this run, of which a conversation may have had others before."""
+        return self.sources[self._earlier :]
+
     @property
     def executions(self) -> int:
-        """Pieces of code run so far."""
-        return len(self.sources)
+        """Pieces of code that this run has executed so far."""
+        return len(self.own_sources)
 
     @property
     def code(self) -> str:
@@ -92,6 +125,11 @@ class Workbench:
     def begin(self) -> None:
         """Start the REPL in the background."""
         self._starting = asyncio.create_task(self._start())
+
+    async def _renew(self) -> None:
+        await self._repl.close()
+        self._repl = make_repl(self._backend)
+        await self._start()
 
     async def _start(self) -> None:
         await self._repl.start(self._setup)
@@ -179,9 +217,7 @@ class Workbench:
         self._lost = str(error)
         if self._replaced > _MAX_REPLACED:
             raise error
-        await self._repl.close()
-        self._repl = make_repl(self._backend)
-        await self._start()
+        await self._renew()
         lost = ", ".join(variable.name for variable in self.variables[:_SHOWN_LOST]) or "none"
         self.variables = ()
         text = (
