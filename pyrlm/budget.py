@@ -70,7 +70,7 @@ class Budget:
         self._lock = threading.RLock()
         self._accounts = [Account(policy, clock())]
 
-    def child(self, policy: Policy, *, as_subcalls: bool = False) -> Budget:
+    def child(self, policy: Policy, *, as_subcalls: bool = False, keeps_a_call: bool = False) -> Budget:
         """Give a part of the run limits of its own, within this budget's.
 
         Every reservation of the child is one of this budget too, so that the child can pass neither.
@@ -79,10 +79,13 @@ class Budget:
             policy: The part's own limits.
             as_subcalls: Count every call of the part as a sub-call here (the part is a sub-agent) instead of by its
                 own kind (the part is a stage).
+            keeps_a_call: Keep one of the part's sub-calls for its last call, where it has two or more.
         """
         child = copy.copy(self)  # the lock is shared: a reservation is made in the whole family or in none of it
         child.policy = policy
-        child._accounts = [Account(policy, self._clock(), as_subcalls=as_subcalls), *self._accounts]  # noqa: SLF001 - the copy is a Budget too
+        own = Account(policy, self._clock(), as_subcalls=as_subcalls)
+        own.subcalls.kept = int(keeps_a_call and (policy.max_subcalls or 0) > 1)
+        child._accounts = [own, *self._accounts]  # noqa: SLF001 - the copy is a Budget too
         return child
 
     def reserve(
@@ -114,9 +117,10 @@ class Budget:
         """
         _check_tokens(prompt_tokens, max_tokens)
         least = min(min_output_tokens, max_tokens)
-        ask = Ask(prompt_tokens=prompt_tokens, max_tokens=max_tokens, min_tokens=least, price=price)
+        last = kind == "last"
+        ask = Ask(prompt_tokens=prompt_tokens, max_tokens=max_tokens, min_tokens=least, price=price, last=last)
         with self._lock:
-            self.check_time(last=kind == "last")
+            self.check_time(last=last)
             cap = self._cap(kind, ask)
             reservation = Reservation(
                 kind=kind,
@@ -126,7 +130,7 @@ class Budget:
                 price=price,
             )
             self._hold(reservation, 1)
-            if kind == "last":
+            if last:
                 self._accounts[0].keep(0, 0.0, 0.0)
         return reservation
 
@@ -149,6 +153,7 @@ class Budget:
             min_tokens=min(min_output_tokens, max_tokens),
             price=price,
             idle=True,
+            last=kind == "last",
         )
         with self._lock:
             try:

@@ -49,7 +49,7 @@ class Candidate:
     @property
     def abstains(self) -> bool:
         """Whether it says that there is no answer."""
-        return not self.typed and is_abstention(self.text)
+        return not self.typed and (self.value is None or isinstance(self.value, str)) and is_abstention(self.text)
 
     def stands_in(self, seen: str) -> bool:
         """Whether its words stand in a print-out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import symtable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Handed", "definitions", "told_of"]
 
-_PURE = frozenset({"re.compile", "set", "frozenset", "dict", "list", "tuple", "str", "int", "float", "range", "len"})
+_PURE = frozenset({"re.compile", "set", "frozenset", "dict", "list", "tuple", "str", "int", "float", "range"})
 """Calls that a constant of the code may hold: they do the same wherever they are made, and ask nobody."""
 
 _MAX_DOC = 200
@@ -48,19 +49,14 @@ def definitions(sources: Iterable[str], names: Sequence[str]) -> str:
     Raises:
         ValueError: A name is not defined so, or uses a variable whose value can't be told from its source.
     """
-    known: dict[str, tuple[int, ast.stmt]] = {}
-    order = 0
-    for source in sources:
-        for statement in _statements(source):
-            order += 1
-            known.update(dict.fromkeys(_defines(statement), (order, statement)))
-    wanted: dict[int, ast.stmt] = {}
+    known = {name: statement for source in sources for statement in _statements(source) for name in _defines(statement)}
+    wanted: dict[int, ast.stmt | None] = {}
     for name in names:
-        if name not in known or isinstance(known[name][1], ast.Import | ast.ImportFrom):
-            have = ", ".join(n for n, (_, s) in known.items() if _is_function(s)) or "none yet"
+        if name not in known or not _is_function(known[name]):
+            have = ", ".join(other for other, found in known.items() if _is_function(found)) or "none yet"
             raise ValueError(f"{name!r} is no function that your code has defined at top level; it has: {have}")
-        _collect(name, known, wanted)
-    return "\n\n".join(ast.unparse(statement) for _, statement in sorted(wanted.items()))
+        _Collector(name, known, wanted).add(known[name])
+    return "\n\n".join(ast.unparse(statement) for statement in wanted.values() if statement)
 
 
 def _statements(source: str) -> list[ast.stmt]:
@@ -88,21 +84,56 @@ def _is_function(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
-def _collect(name: str, known: dict[str, tuple[int, ast.stmt]], wanted: dict[int, ast.stmt]) -> None:
-    """Add the definition of `name` and what it uses."""
-    waiting = [name]
-    while waiting:
-        order, statement = known[waiting.pop()]
-        if order in wanted:
-            continue
-        if not _can_be_handed(statement):
+class _Collector:
+    """Collects a function and what it uses, each after what it uses itself.
+
+    Args:
+        name: The function, for messages.
+        known: Statements by the name that they define.
+        wanted: Gets the statements, by their `id`.
+    """
+
+    def __init__(self, name: str, known: Mapping[str, ast.stmt], wanted: dict[int, ast.stmt | None]) -> None:
+        self._name = name
+        self._known = known
+        self._wanted = wanted
+        self._modules = {alias: real for found in known.values() for alias, real in _imported(found)}
+
+    def add(self, statement: ast.stmt) -> None:
+        if id(statement) in self._wanted:
+            return
+        used = _uses(symtable.symtable(ast.unparse(statement), "<code>", "exec"), top=True)
+        self._check(statement, used)
+        self._wanted[id(statement)] = None  # a function may use itself
+        for other in sorted(used & self._known.keys()):
+            self.add(self._known[other])
+        del self._wanted[id(statement)]
+        self._wanted[id(statement)] = statement
+
+    def _check(self, statement: ast.stmt, used: set[str]) -> None:
+        if isinstance(statement, ast.AugAssign):
+            computed = True
+        elif isinstance(statement, ast.Assign | ast.AnnAssign) and not _is_function(statement):
+            computed = statement.value is None or not self._is_constant(statement.value, used - {*_defines(statement)})
+        else:
+            return
+        if computed:
             raise ValueError(
-                f"{name}() uses the variable {_defines(statement)[0]!r}, whose value was computed; give it to the "
+                f"{self._name}() uses the variable {_defines(statement)[0]!r}, whose value was computed; give it to the "
                 "function as an argument, or put it into the context"
             )
-        wanted[order] = statement
-        table = symtable.symtable(ast.unparse(statement), "<code>", "exec")
-        waiting += [other for other in _uses(table, top=True) if other in known]
+
+    def _is_constant(self, value: ast.expr, used: set[str]) -> bool:
+        """Whether an expression gives the same value wherever it stands, and asks nobody."""
+        if not all(name in self._known or hasattr(builtins, name) or name == "re" for name in used):
+            return False
+        return all(self._is_harmless(node) for node in ast.walk(value))
+
+    def _is_harmless(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Call):
+            owner, dot, name = ast.unparse(node.func).partition(".")
+            return self._modules.get(owner, owner) + dot + name in _PURE
+        return not isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
 
 
 def _uses(table: symtable.SymbolTable, *, top: bool = False) -> set[str]:
@@ -111,22 +142,13 @@ def _uses(table: symtable.SymbolTable, *, top: bool = False) -> set[str]:
     return used.union(*map(_uses, table.get_children()))
 
 
-def _can_be_handed(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.AugAssign):
-        return False
-    if isinstance(statement, ast.Assign | ast.AnnAssign):
-        value = statement.value
-        return value is not None and (isinstance(value, ast.Lambda) or all(map(_is_constant, ast.walk(value))))
-    return True
-
-
-def _is_constant(node: ast.AST) -> bool:
-    """Whether a part of an expression does nothing but hold a value."""
-    if isinstance(node, ast.Call):
-        return ast.unparse(node.func) in _PURE
-    return not isinstance(
-        node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr | ast.ListComp | ast.GeneratorExp | ast.Lambda
-    )
+def _imported(statement: ast.stmt) -> list[tuple[str, str]]:
+    """Return the names that an import gives, each with the dotted name that it stands for."""
+    if isinstance(statement, ast.Import):
+        return [(alias.asname, alias.name) for alias in statement.names if alias.asname]
+    if isinstance(statement, ast.ImportFrom):
+        return [(alias.asname or alias.name, f"{statement.module}.{alias.name}") for alias in statement.names]
+    return []
 
 
 def told_of(code: str) -> str:

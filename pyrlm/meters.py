@@ -48,13 +48,17 @@ def to_pico(cost_usd: float) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a call wants: see `Budget.reserve`. `idle` leaves reservations of other calls out of account."""
+    """What a call wants: see `Budget.reserve`.
+
+    `idle` leaves reservations of other calls out of account; `last` is for the call kept in reserve, at every level.
+    """
 
     prompt_tokens: int
     max_tokens: int
     min_tokens: int
     price: Price | None
     idle: bool = False
+    last: bool = False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -175,7 +179,7 @@ class Account:
         cap = ask.max_tokens
         meters = [self.tokens]
         if kind == "subcall":
-            self.subcalls.need(1, idle=idle)
+            self.subcalls.need(1, last=ask.last, idle=idle)
             meters.append(self.subcall_tokens)
         for meter in meters:
             meter.need(ask.prompt_tokens + ask.min_tokens, last=last, idle=idle, why=why)

@@ -84,18 +84,19 @@ def _part(amount: int | None) -> int | None:
     return None if amount is None else int(amount * _HANDED_ON)
 
 
-def shortage(left: Left) -> PolicyError:
-    """Return the limit that leaves too little for one more sub-agent, as the error of its kind."""
-    told = "is too little for a sub-agent; answer from what you have, or ask llm_query"
-    if left.calls is not None and left.calls * _HANDED_ON < LEAST_CALLS:
-        return MaxSubcallsExceeded(f"max_subcalls: what is left, {left.calls} calls, {told}")
-    if left.tokens is not None and left.tokens * _HANDED_ON < LEAST_TOKENS:
-        return MaxTokensExceeded(f"max_total_tokens: what is left, {left.tokens:,} tokens, {told}")
+def shortage(left: Left, count: int) -> PolicyError:
+    """Return the limit that leaves too little for `count` sub-agents, as the error of its kind."""
+    among = f"divided among {count} sub-agents, is too little for all of them; answer from what you have"
+    if count == 1:
+        among = "is too little for a sub-agent; use llm_query"
+    calls, tokens = _part(left.calls), _part(left.tokens)
+    if calls is not None and calls // count < LEAST_CALLS:
+        return MaxSubcallsExceeded(f"max_subcalls: what is left, {left.calls} calls, {among}")
+    if tokens is not None and tokens // count < LEAST_TOKENS:
+        return MaxTokensExceeded(f"max_total_tokens: what is left, {left.tokens:,} tokens, {among}")
     if left.cost_usd == 0:
-        return MaxCostExceeded(f"max_cost_usd: what is left, $0, {told}")
-    if left.seconds == 0:
-        return MaxSecondsExceeded(f"max_seconds: what is left, 0 s, {told}")
-    return MaxTokensExceeded(f"What is left, divided among the sub-agents that start together, {told}")
+        return MaxCostExceeded(f"max_cost_usd: what is left, $0, {among}")
+    return MaxSecondsExceeded(f"max_seconds: what is left, 0 s, {among}")
 
 
 class Shares:
@@ -130,9 +131,9 @@ class Shares:
         shares = divide(left, len(waiting))
         for place, share in zip_longest(waiting, shares):
             if share is None:
-                place.set_result(shortage(left))
+                place.set_result(shortage(left, len(waiting)))
             else:
-                budget = self._budget.child(share)
+                budget = self._budget.child(share, keeps_a_call=True)
                 self._running.append(budget)
                 place.set_result(budget)
 

@@ -207,3 +207,34 @@ def test_the_table_is_read_without_the_network_and_loaded_only_when_asked():
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == "10.0 128000\n[]\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["fake", "openai", "azure", "anthropic", "generic", "command", "vllm"])
+def test_a_price_given_to_an_adapter_is_what_the_call_costs_and_lets_a_money_limit_hold(name, monkeypatch):
+    from openai_server import LoopbackServer
+
+    from pyrlm import RLM, Policy, adapters
+
+    price = Price(input_usd_per_mtok=1e6, output_usd_per_mtok=0.0)
+    with LoopbackServer(["FINAL: done"]) as server:
+        made = {
+            "fake": lambda: adapters.FakeAdapter(["FINAL: done"], price=price),
+            "openai": lambda: adapters.OpenAICompatAdapter("m", base_url=server.url, price=price),
+            "vllm": lambda: adapters.get_adapter("vllm:m", base_url=server.url, price=price),
+            "azure": lambda: adapters.AzureOpenAIAdapter("m", endpoint=server.url, api_key="test-key-12", price=price),
+            "anthropic": lambda: adapters.AnthropicAdapter(
+                "m", base_url=server.url, api_key="test-key-12", price=price
+            ),
+            "command": lambda: adapters.CommandAdapter(["echo", "FINAL: done"], price=price),
+            "generic": lambda: adapters.GenericChatAdapter(
+                base_url=server.url,
+                payload_builder=lambda messages, max_tokens, temperature: {"messages": messages, "model": "m"},
+                response_parser=lambda data: data["choices"][0]["message"]["content"],
+                price=price,
+            ),
+        }[name]()
+        assert made.price == price
+        if name in {"azure", "anthropic"}:
+            return  # their servers speak otherwise; the attribute is read for every adapter alike
+        result = RLM(made, policy=Policy(max_cost_usd=1e7)).run("q?")
+    assert result.cost_usd == result.usage.input_tokens > 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyrlm.adapters.rate_limit import RateLimit
     from pyrlm.adapters.sdk import Sdk
     from pyrlm.adapters.streaming import Pieces
+    from pyrlm.pricing import Price
 
 __all__ = ["AnthropicAdapter"]
 
@@ -64,6 +65,7 @@ class AnthropicAdapter(StreamingChatAdapter):
         timeout: Seconds that one request may take, to the end of its reply (default 120).
         retry_seconds: How long after its first failure a request may still be repeated (default 120). 0: never.
         context_window: Tokens that the model takes in (default: looked up by name).
+        price: What a million tokens cost (default: looked up by name).
         default_headers: HTTP headers sent with every request.
         default_options: Parameters sent with every request, such as ``{"thinking": {"type": "adaptive"}}``.
         rate_limit: Requests, tokens and concurrency that this endpoint is limited to, over all runs of the process.
@@ -83,6 +85,7 @@ class AnthropicAdapter(StreamingChatAdapter):
         timeout: float = 120.0,
         retry_seconds: float = 120.0,
         context_window: int | None = None,
+        price: Price | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_options: Mapping[str, Any] | None = None,
         rate_limit: RateLimit | None = None,
@@ -114,6 +117,7 @@ class AnthropicAdapter(StreamingChatAdapter):
             timeout=timeout,
             retry_seconds=retry_seconds,
             context_window=context_window,
+            price=price,
             default_options=default_options,
             rate_limit=rate_limit,
             library="anthropic",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pyrlm.adapters.base import Message
     from pyrlm.adapters.rate_limit import RateLimit
+    from pyrlm.pricing import Price
 
 __all__ = ["CommandAdapter", "render"]
 
@@ -63,6 +64,7 @@ class CommandAdapter:
             (default: all of it, without white space around it).
         model: Name of the model, for errors, prices and the cache key (default: the program's name).
         context_window: Tokens that the model takes in.
+        price: What a million tokens cost (default: looked up by name).
         rate_limit: Calls and concurrency that this command is limited to, over all runs of the process.
 
     Raises:
@@ -81,6 +83,7 @@ class CommandAdapter:
         response_parser: Callable[[str], ModelResponse | str] | None = None,
         model: str | None = None,
         context_window: int | None = None,
+        price: Price | None = None,
         rate_limit: RateLimit | None = None,
     ) -> None:
         self._command = _checked_command(command)
@@ -93,6 +96,7 @@ class CommandAdapter:
         self.model = model or Path(command[0]).name
         self.endpoint = f"command:{Path(command[0]).name}"
         self.context_window = context_window
+        self.price = price
         self.rate_limit = rate_limit
         self.default_options = {"command": list(command)}  # for the cache's key
         self._given = dict(env or {})

@@ -7,10 +7,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pyrlm.adapters.base import Message, ModelResponse, Usage
 from pyrlm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyrlm.pricing import Price
 
 __all__ = ["FakeAdapter", "FakeCall"]
 
@@ -51,6 +54,7 @@ class FakeAdapter:
         usage: Usage of every reply that is a string (default: one token for four characters, rounded up).
         delay: Seconds that every call takes (default 0).
         context_window: Tokens that this model is said to take in (default 128,000, as of most hosted models).
+        price: What a million tokens cost (default: looked up by name).
 
     Attributes:
         calls: Every call received, in order.
@@ -65,6 +69,7 @@ class FakeAdapter:
         usage: Usage | Mapping[str, Any] | None = None,
         delay: float = 0.0,
         context_window: int | None = 128_000,
+        price: Price | None = None,
     ) -> None:
         if isinstance(script, str | ModelResponse):
             raise ConfigurationError(
@@ -72,6 +77,7 @@ class FakeAdapter:
             )
         self.model = model
         self.context_window = context_window
+        self.price = price
         self.calls: list[FakeCall] = []
         self._script = iter(script or ())
         self._used = 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyrlm.adapters.base import Message
     from pyrlm.adapters.rate_limit import RateLimit
     from pyrlm.adapters.sdk import Sdk
+    from pyrlm.pricing import Price
 
 __all__ = ["GenericChatAdapter"]
 
@@ -38,6 +39,7 @@ class GenericChatAdapter(HttpChatAdapter):
         timeout: Seconds that one request may take, to the end of its reply (default 120).
         retry_seconds: How long after its first failure a request may still be repeated (default 120). 0: never.
         context_window: Tokens that the model takes in.
+        price: What a million tokens cost (default: looked up by name).
         default_options: Options that every call passes to `payload_builder`.
         rate_limit: Requests, tokens and concurrency that this endpoint is limited to, over all runs of the process.
 
@@ -58,6 +60,7 @@ class GenericChatAdapter(HttpChatAdapter):
         timeout: float = 120.0,
         retry_seconds: float = 120.0,
         context_window: int | None = None,
+        price: Price | None = None,
         default_options: Mapping[str, Any] | None = None,
         rate_limit: RateLimit | None = None,
     ) -> None:
@@ -86,6 +89,7 @@ class GenericChatAdapter(HttpChatAdapter):
             timeout=timeout,
             retry_seconds=retry_seconds,
             context_window=context_window,
+            price=price,
             default_options=default_options,
             rate_limit=rate_limit,
             make_client=make_client,

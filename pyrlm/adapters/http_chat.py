@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyrlm.adapters.base import Message, ModelResponse
     from pyrlm.adapters.rate_limit import RateLimit, Slot
+    from pyrlm.pricing import Price
 
 __all__ = ["HttpChatAdapter"]
 
@@ -43,6 +44,7 @@ class HttpChatAdapter:
         model: Name of the model.
         endpoint: Where it is asked; holds no secret.
         context_window: Tokens that the model takes in, where known.
+        price: What a million tokens cost, where the caller has said so.
         default_options: Options sent with every request.
         rate_limit: Limits shared with the other adapters of this endpoint.
     """
@@ -56,6 +58,7 @@ class HttpChatAdapter:
         timeout: float,
         retry_seconds: float,
         context_window: int | None,
+        price: Price | None,
         default_options: Mapping[str, Any] | None,
         at_openai: bool = False,
         sends_key: bool = True,
@@ -75,6 +78,7 @@ class HttpChatAdapter:
         self.model = origin.model
         self.endpoint = origin.endpoint
         self.context_window = context_window
+        self.price = price
         self.default_options = dict(default_options or {})
         self.rate_limit = rate_limit
         self._library: Library = library
