@@ -90,11 +90,9 @@ class Session:
         self.stages = tuple(stages) or (Stage(name="loop"),)
         if not rlm.enable_sub_calls:
             self.stages = tuple(replace(stage, subcalls=0, require_subcalls=False) for stage in self.stages)
-        self.stage_index = 0
-        self.stage_steps = 0
+        self.stage_index = self.stage_steps = self.invalid = 0
         self.asked: int | None = None
         self.interrupted = False
-        self.invalid = 0
         self.stall = Stall()
         self.quotes_objected = False
         self.fallback_used = False
