@@ -16,10 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from typing import TYPE_CHECKING, Self
 
-from openai_server import LoopbackProcess
+from openai_server import LoopbackProcess, LoopbackServer, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+__all__ = ["LoopbackProcess", "LoopbackServer", "Reply", "Row", "TunedSDK", "best", "paired", "server"]
 
 
 @dataclass
