@@ -8,38 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from openai_server import LoopbackServer, Reply, Status
+from pitfalls import BACKENDS, PRICE, SUB, TEXT, adapter_of, descendants, gone, is_sub, last_user, python, wait_until
 
-from pyrlm import RLM, Policy, Price, SmartRouter, Trace
-from pyrlm.adapters import FakeAdapter, OpenAICompatAdapter
+from pyrlm import RLM, Policy, SmartRouter, Trace
+from pyrlm.adapters import FakeAdapter
 from pyrlm.errors import ConfigurationError, InvalidRepliesExceeded, ModelError
-
-BACKENDS = pytest.mark.parametrize("backend", ["exec", "monty"])
-TEXT = "The warranty lasts 24 months.\nThe battery is not covered.\n" * 40
-SUB = "You are a sub-LLM"
-TESTS = Path(__file__).parent
-PRICE = Price(input_usd_per_mtok=10.0, output_usd_per_mtok=100.0)
-
-
-def python(code):
-    return f"```python\n{code}\n```"
-
-
-def is_sub(body):
-    return SUB in body["messages"][0]["content"]
-
-
-def adapter_of(server, model="m", *, price=None, **options):
-    adapter = OpenAICompatAdapter(model, base_url=server.url, api_key="test-key", **options)
-    adapter.price = price
-    return adapter
-
-
-def last_user(adapter, call=-1):
-    return adapter.calls[call].messages[-1]["content"]
 
 
 class Till:
@@ -213,30 +189,6 @@ def test_code_that_leaves_costs_a_step_and_keeps_its_variables(backend, leaving)
     assert result.output == "2"
 
 
-def descendants(pid):
-    """Processes below `pid`, by number, with the ticks of processor time of each."""
-    parents, ticks = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] != "Z":
-            parents[int(folder.name)] = int(fields[1])
-            ticks[int(folder.name)] = int(fields[11]) + int(fields[12])
-    below = set()
-    while more := {child for child, parent in parents.items() if parent in below | {pid}} - below:
-        below |= more
-    return {child: ticks[child] for child in below}
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return condition()
-
-
 HOST = """
 import sys
 from pyrlm import RLM
@@ -258,7 +210,7 @@ def test_a_host_that_is_killed_leaves_nothing_that_spins(backend, how):
     finally:
         host.send_signal(how)
         host.wait(30)
-    assert wait_until(lambda: not any(Path(f"/proc/{pid}/stat").exists() for pid in busy))
+    assert wait_until(lambda: gone(busy))
 
 
 @BACKENDS

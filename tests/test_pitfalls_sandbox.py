@@ -10,18 +10,12 @@ from pathlib import Path
 
 import pytest
 from openai_server import LoopbackServer
+from pitfalls import BACKENDS, SUB, TEXT, descendants, python, wait_until
 
 from pyrlm import RLM, Policy
 from pyrlm.adapters import FakeAdapter, OpenAICompatAdapter
 
-BACKENDS = pytest.mark.parametrize("backend", ["exec", "monty"])
-TEXT = "The warranty lasts 24 months.\n" * 40
 KEY = "sk-test-77aa1d2c3b4a59687766"
-SUB = "You are a sub-LLM"
-
-
-def python(code):
-    return f"```python\n{code}\n```"
 
 
 @pytest.fixture
@@ -135,18 +129,6 @@ for break_it in (
     assert second.trace.of_kind("repl_exec")[0].stdout == "[1] a 3.14 2\n"
 
 
-def processes():
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and state != "Z":
-            found.add(folder.name)
-    return found
-
-
 @BACKENDS
 def test_runs_leave_no_processes(backend):
     def once():
@@ -154,10 +136,10 @@ def test_runs_leave_no_processes(backend):
         return RLM(adapter, repl_backend=backend).run("q", TEXT)
 
     once()
-    before = processes()
+    before = len(descendants(os.getpid()))
     for _ in range(6):
         once()
-    assert len(processes()) <= len(before)
+    assert wait_until(lambda: len(descendants(os.getpid())) <= before)
 
 
 IDIOMS = """

@@ -9,27 +9,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from openai_server import LoopbackServer
+from openai_server import LoopbackServer, Reply
+from pitfalls import BACKENDS, SUB, TEXT, adapter_of, last_user, python
 
 from pyrlm import RLM, Context, SmartRouter
-from pyrlm.adapters import FakeAdapter, OpenAICompatAdapter
-
-BACKENDS = pytest.mark.parametrize("backend", ["exec", "monty"])
-TEXT = "The warranty lasts 24 months.\nThe battery is not covered.\n" * 40
-SUB = "You are a sub-LLM"
-
-
-def python(code):
-    return f"```python\n{code}\n```"
+from pyrlm.adapters import FakeAdapter
 
 
 def run(script, query="q", context=TEXT, rules=(), **options):
     adapter = FakeAdapter(script, rules=list(rules))
     return RLM(adapter, **options).run(query, context), adapter
-
-
-def last_user(adapter, call=-1):
-    return adapter.calls[call].messages[-1]["content"]
 
 
 VALUES = [
@@ -238,16 +227,13 @@ def test_sixty_megabytes_are_worked_on(backend):
 
 @BACKENDS
 def test_waiting_for_a_sub_call_is_not_the_codes_time(backend):
-    from openai_server import Reply
-
     def model(body):
         if SUB in body["messages"][0]["content"]:
             return Reply("late", delay=0.7)
         return python("a = llm_query('q')\nprint(a)") if len(body["messages"]) == 2 else "FINAL: x"
 
     with LoopbackServer(model) as server:
-        adapter = OpenAICompatAdapter("m", base_url=server.url, api_key="test-key")
-        result = RLM(adapter, repl_backend=backend, repl_timeout=0.5).run("q", TEXT)
+        result = RLM(adapter_of(server), repl_backend=backend, repl_timeout=0.5).run("q", TEXT)
     assert result.trace.of_kind("repl_exec")[0].stdout == "late\n"
 
 
