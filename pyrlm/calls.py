@@ -188,7 +188,8 @@ class Caller:
         response, outcome = await self.cache.fetch(key, pay)
         if paid:
             return paid[0]
-        step = self.record("cache_hit", model, call, output=response.text, reason=outcome)
+        saved = model.once_paid(response)
+        step = self.record("cache_hit", model, call, output=response.text, reason=outcome, data=saved)
         reply = Reply(response.text, response, step, call.max_tokens)
         note(reply)
         return reply

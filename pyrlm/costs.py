@@ -42,6 +42,14 @@ class Cost:
     pico_usd: int = 0
     unpriced: int = 0
 
+    @classmethod
+    def of_step(cls, step: TraceStep) -> Cost:
+        """Return what one call has cost."""
+        if step.usage is None:
+            return cls(failed=1)
+        known = step.cost_usd is not None
+        return cls(calls=1, usage=step.usage, pico_usd=to_pico(step.cost_usd or 0.0), unpriced=0 if known else 1)
+
     @property
     def cost_usd(self) -> float | None:
         """US dollars of all calls; None where the price of one is not known."""
@@ -112,7 +120,7 @@ class Costs:
         depths: dict[int, Cost] = {}
         for step in steps:
             if step.kind in PAID_KINDS:
-                name, cost = step.model or _NO_MODEL, _cost(step)
+                name, cost = step.model or _NO_MODEL, Cost.of_step(step)
                 models[name] = models.get(name, Cost()) + cost
                 depths[step.depth] = depths.get(step.depth, Cost()) + cost
         return cls(models, depths)
@@ -149,13 +157,6 @@ class Costs:
             for cells in (tuple(zip(row, widths, strict=True)) for row in rows)
         )
         return "\n".join(line.rstrip() for line in lines)
-
-
-def _cost(step: TraceStep) -> Cost:
-    if step.usage is None:
-        return Cost(failed=1)
-    known = step.cost_usd is not None
-    return Cost(calls=1, usage=step.usage, pico_usd=to_pico(step.cost_usd or 0.0), unpriced=0 if known else 1)
 
 
 def _merged(first: Mapping[Key, Cost], second: Mapping[Key, Cost]) -> dict[Key, Cost]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.adapters.base import Usage
 from pyrlm.adapters.calling import check_adapter
 from pyrlm.pricing import price_for, window_for
 from pyrlm.tokens import counter_for
@@ -43,6 +44,14 @@ class Model:
     def price_of(self, response: ModelResponse) -> Price | None:
         """Price that `response` is charged by: the caller's own, else that of the model that answered, where it says so."""
         return self._price or response.price or self.price
+
+    def once_paid(self, response: ModelResponse) -> dict[str, Any]:
+        """Return what a reply from the cache has once been paid for, and so has saved now, for the trace."""
+        usage, price = Usage.parse(response.usage), self.price_of(response)
+        if usage is None:
+            return {}
+        saved = {"saved_tokens": usage.total_tokens}
+        return saved if price is None else {**saved, "saved_usd": price.cost(usage)}
 
     @cached_property
     def window(self) -> Window:

@@ -18,7 +18,9 @@ from pyrlm.models import Model
 from pyrlm.policy import Policy
 from pyrlm.rlm import RLM
 from pyrlm.routers.config import RouterConfig
+from pyrlm.routers.cost_summary import Ledger
 from pyrlm.routers.decision import RouteDecision, decide
+from pyrlm.routers.durable import as_recorded, begin, recorded, reopen
 from pyrlm.routers.escalation import answer_by_routes
 from pyrlm.routers.limits import usable_tokens
 from pyrlm.routers.many import BatchItem, BatchOptions, answer_many, check_batch
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from pyrlm.cache import DiskCache
     from pyrlm.events import EventListener
+    from pyrlm.routers.cost_summary import CostSummary
     from pyrlm.routers.decision import Facts
     from pyrlm.routers.profiles import ExecutionProfile
     from pyrlm.routers.result import RouterResult
@@ -115,7 +118,9 @@ class SmartRouter:
             **options,
         )
         self._root = Model(root)
+        self._thresholds = {"config": self.config, "profile": self.profile}
         self._thinks = threading.Event()
+        self._ledger = Ledger()
 
     def decide(self, query: Query, context: Any = None, **how: Unpack[DecideOptions]) -> RouteDecision:
         """Decide which route `query` takes over `context`: no model call, no waiting. Arguments as for `run`.
@@ -150,7 +155,17 @@ class SmartRouter:
         """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
         check_names(how, RunOptions)
         recorder = Recorder(self._listener, self._trace_path)
-        return await self._answer(query, context, how, self._caller(self.policy, recorder))
+        return await self._whole(query, context, how, self._caller(self.policy, recorder))
+
+    def resume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RouterResult:
+        """Go on with a run from the file that it was given as `checkpoint`; see `RLM.resume`."""
+        return portal.run(self.aresume(path, context, output_schema=output_schema))
+
+    async def aresume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RouterResult:
+        """Go on with a run from its file; see `resume`."""
+        run = await reopen(self._rlm, self._thresholds, path, context, output_schema)
+        caller = self._caller(self.policy, Recorder(self._listener, self._trace_path))
+        return await recorded(run, caller, self._answer)
 
     def run_many(
         self, queries: Iterable[Query], context: Any = None, **how: Unpack[BatchOptions]
@@ -226,12 +241,21 @@ class SmartRouter:
         screen = Screen(self._listener, self._thinks, text=not typed)
         caller = self._caller(self.policy, Recorder(screen.hear, self._trace_path))
         caller.shows = screen.shows
-        async with aclosing(watched(screen, lambda: self._answer(query, context, how, caller))) as events:
+        async with aclosing(watched(screen, lambda: self._whole(query, context, how, caller))) as events:
             async for event in events:
                 yield event
 
+    def cost_summary(self) -> CostSummary:
+        """Add up what all runs have cost since this router was made: by model, by depth and by route. Any thread may ask."""
+        return self._ledger.summary()
+
     def _caller(self, policy: Policy, recorder: Recorder) -> Caller:
         return Caller(Budget(policy), recorder, self.cache, self._rlm.max_concurrent_subcalls)
+
+    async def _whole(self, query: Query, context: Any, how: RunOptions, caller: Caller) -> RouterResult:
+        if how.get("checkpoint") is None:
+            return await self._answer(query, context, how, caller)
+        return await recorded(await begin(self._rlm, self._thresholds, query, context, how), caller, self._answer)
 
     async def _answer(
         self, query: Query, context: Any, how: RunOptions, caller: Caller, prefix: SharedPrefix | None = None
@@ -249,6 +273,7 @@ class SmartRouter:
             error.trace = recorder.trace
             raise
         finally:
+            self._ledger.add(recorder.trace)
             recorder.close()
 
     def _decision(self, request: Request) -> tuple[RouteDecision, Facts]:
@@ -261,6 +286,7 @@ class SmartRouter:
         chars = request.context.len_chars() if request.context is not None else 0
         recorder.record("run_started", prompt=request.query, data={"chars": chars})
         decision, facts = self._decision(request)
+        decision = as_recorded(decision, caller.effects)
         recorder.record("route", reason=decision.explain(), data=decision.as_dict())
         return Work(
             query=request.query,
@@ -274,5 +300,5 @@ class SmartRouter:
             usable_tokens=usable_tokens(facts.window, facts.query_tokens, self.config),
             plan=request.plan,
             prefix=prefix,
-            searches=open_searches(self._rlm.retriever, recorder),
+            searches=open_searches(self._rlm.retriever, recorder, caller.effects),
         )
