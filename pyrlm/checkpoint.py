@@ -8,6 +8,7 @@ import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from pyrlm.effects import Effects
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from os import PathLike
 
-    from pyrlm.context import Context
     from pyrlm.journal import Record
     from pyrlm.rlm import RLM
 
@@ -76,7 +76,14 @@ class Durable:
 
     @classmethod
     async def begin(
-        cls, kind: str, rlm: RLM, checkpoint: str | PathLike[str] | Checkpoint, given: Given, extra: Mapping[str, Any]
+        cls,
+        kind: str,
+        rlm: RLM,
+        checkpoint: str | PathLike[str] | Checkpoint,
+        given: Given,
+        *,
+        extra: Mapping[str, Any],
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> Self:
         """Make the file of a new run.
 
@@ -86,6 +93,7 @@ class Durable:
             checkpoint: The file.
             given: What the run is given.
             extra: What else is needed to begin it again, in JSON types.
+            options: What decides beside the options of the loop, by name.
 
         Raises:
             CheckpointError: The file can't be made, or holds a run that has not ended.
@@ -98,7 +106,7 @@ class Durable:
             facts = {
                 "run": {"kind": kind, "seed": seed, **dict(extra)},
                 "versions": versions(),
-                "options": fingerprint_of(rlm),
+                "options": fingerprint_of(rlm, options),
                 "given": {"query": query_form(given.query), "context": material, "schema": schema_form(given.schema)},
                 "note": dict(to.note),
             }
@@ -108,23 +116,36 @@ class Durable:
 
     @classmethod
     async def open(
-        cls, kind: str, rlm: RLM, path: str | PathLike[str], context: Context | Any = None, schema: Any = None
+        cls,
+        kind: str,
+        rlm: RLM,
+        path: str | PathLike[str],
+        given: Given,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> Self:
         """Open the file of a run that was begun.
+
+        Args:
+            kind: Who runs it.
+            rlm: Options of the loop.
+            path: The file.
+            given: Material and schema, where they are given again.
+            options: What decides beside the options of the loop, by name.
 
         Raises:
             CheckpointError: It can't be read, another process writes it, or options, versions, context or schema are not
                 those of the run; the message names what differs.
         """
-        return await asyncio.to_thread(cls._open, kind, rlm, Path(path), context, schema)
+        now = {"kind": kind, "options": fingerprint_of(rlm, options)}
+        return await asyncio.to_thread(cls._open, Path(path), given, now)
 
     @classmethod
-    def _open(cls, kind: str, rlm: RLM, path: Path, context: Any, schema: Any) -> Self:
+    def _open(cls, path: Path, again: Given, now: dict[str, Any]) -> Self:
         journal = Journal.open(path)
         try:
             facts = journal.facts()
-            _check_same(path, kind, rlm, facts)
-            given = given_of(facts["given"], journal.pieces(), context, schema)
+            _check_same(path, facts, now)
+            given = given_of(facts["given"], journal.pieces(), again)
             records = journal.records()
             if "end" not in facts:
                 undone = {record.seq for record in _undone(records, failed="failed" in facts)}
@@ -192,11 +213,11 @@ def read_note(path: str | PathLike[str]) -> dict[str, Any]:
     return note
 
 
-def _check_same(path: Path, kind: str, rlm: RLM, facts: dict[str, Any]) -> None:
+def _check_same(path: Path, facts: dict[str, Any], now: dict[str, Any]) -> None:
     recorded = facts["run"]["kind"]
-    if recorded != kind:
+    if recorded != now["kind"]:
         raise CheckpointError(f"{str(path)!r} is a run of {recorded}: resume it by {recorded}.resume(…).")
-    changed = [*differences(facts["versions"], versions()), *differences(facts["options"], fingerprint_of(rlm))]
+    changed = [*differences(facts["versions"], versions()), *differences(facts["options"], now["options"])]
     if changed:
         raise CheckpointError(f"{str(path)!r} can't be resumed, as something has changed: {'; '.join(changed)}.")
 

@@ -56,7 +56,7 @@ async def run_alone(
 
     context = None if source is None else Context.of(source)
     extra = {"stages": [asdict(stage) for stage in stages], "notes": list(notes)}
-    return await _run(rlm, await Durable.begin(_KIND, rlm, checkpoint, Given(query, context, schema), extra))
+    return await _run(rlm, await Durable.begin(_KIND, rlm, checkpoint, Given(query, context, schema), extra=extra))
 
 
 async def resume(rlm: RLM, path: str | PathLike[str], context: Any, schema: Any) -> RunResult:
@@ -66,8 +66,9 @@ async def resume(rlm: RLM, path: str | PathLike[str], context: Any, schema: Any)
         CheckpointError: The file can't be used, or something is not what it was.
     """
     from pyrlm.checkpoint import Durable  # noqa: PLC0415 - most runs have no file
+    from pyrlm.journal_inputs import Given  # noqa: PLC0415
 
-    return await _run(rlm, await Durable.open(_KIND, rlm, path, context, schema))
+    return await _run(rlm, await Durable.open(_KIND, rlm, path, Given(None, context, schema)))
 
 
 async def _run(rlm: RLM, run: Durable) -> RunResult:

@@ -190,7 +190,7 @@ class Effects:
                 replay.time_is_over(self.scope)
             raise
         finally:
-            replay.unwatch(self.scope)
+            replay.unwatch(limit)
 
 
 NO_RECORD = Effects()

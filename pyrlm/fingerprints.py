@@ -32,12 +32,14 @@ _SHORT = 60
 _MAX_DEPTH = 6
 
 
-def fingerprint_of(rlm: RLM) -> dict[str, str]:
-    """Return what the options of a run are, by dotted names such as ``"policy.max_steps"``."""
+def fingerprint_of(rlm: RLM, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the options of a run are, by dotted names such as ``"policy.max_steps"``; `options` are further ones."""
     found: dict[str, str] = {}
     for field in dataclasses.fields(rlm):
         if field.name not in _CHANGE_NOTHING:
             _describe(field.name, _given(rlm, field.name), found, 0)
+    for name, value in options.items():
+        _describe(name, value, found, 0)
     retriever = rlm.retriever
     found["retriever"] = "None" if retriever is None else type(retriever).__qualname__
     _describe_repl(rlm.repl_backend, found)

@@ -31,12 +31,12 @@ class Given:
 
     Attributes:
         query: The question.
-        context: The material; None without any.
+        context: The material, whatever it is made of; None without any.
         schema: The schema that was given with the question; None without one.
     """
 
     query: Any
-    context: Context | None
+    context: Any
     schema: Any
 
 
@@ -80,13 +80,13 @@ def _material_of(facts: Mapping[str, Any], pieces: Sequence[bytes]) -> Context |
     )
 
 
-def given_of(facts: Mapping[str, Any], pieces: Sequence[bytes], context: Any, schema: Any) -> Given:
-    """Return what a run was given; `context` and `schema` are those given again, None for those of the file.
+def given_of(facts: Mapping[str, Any], pieces: Sequence[bytes], again: Given) -> Given:
+    """Return what a run was given; `again` holds material and schema where they are given again.
 
     Raises:
         CheckpointError: What is given again is not the same, or is needed and not there.
     """
-    material = Context.of(context) if context is not None else None
+    material = Context.of(again.context) if again.context is not None else None
     if material is None:
         material = _material_of(facts["context"], pieces)
     elif pieces_of(material)[0] != facts["context"]:
@@ -95,7 +95,7 @@ def given_of(facts: Mapping[str, Any], pieces: Sequence[bytes], context: Any, sc
             f"The context is not the one of the recorded run ({then:,} characters then, {now:,} now, or another text of the "
             "same length). Leave it out: the file holds it."
         )
-    return Given(decode(facts["query"]), material, _schema_of(facts["schema"], schema))
+    return Given(decode(facts["query"]), material, _schema_of(facts["schema"], again.schema))
 
 
 def schema_form(schema: Any) -> dict[str, Any] | None:

@@ -46,6 +46,7 @@ class Key:
 class _Watch:
     """A limit of time that begins to count when the run goes beyond what is recorded."""
 
+    scope: str
     limit: asyncio.Timeout
     seconds: Callable[[], float | None]
 
@@ -71,7 +72,7 @@ class Replay:
         self._left = {record.seq: record for record in self._known.values()}
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._executing: dict[str, Record | None] = {}
-        self._watched: dict[str, _Watch] = {}
+        self._watched: list[_Watch] = []
         self._recorded_seconds = max((record.elapsed for record in records), default=0.0)
         self._seconds = 0.0
         self._since: float | None = None if records else time.monotonic()
@@ -123,7 +124,7 @@ class Replay:
         if self._since is None:
             self._since = time.monotonic()
             loop = asyncio.get_running_loop()
-            for watch in self._watched.values():
+            for watch in self._watched:
                 seconds = watch.seconds()
                 watch.limit.reschedule(None if seconds is None else loop.time() + seconds)
 
@@ -178,23 +179,25 @@ class Replay:
     def end_if_time_was_over(self, scope: str) -> None:
         """End the run of `scope` by its time limit, once all is repeated that was recorded before the time was over."""
         for owner, record in list(self._over.items()):
-            if not _within(scope, owner) or owner not in self._watched:
+            watched = [watch for watch in self._watched if watch.scope == owner]
+            if not _within(scope, owner) or not watched:
                 continue
             if not any(_within(left.scope, owner) and left.seq < record.seq for left in self._left.values()):
                 del self._over[owner]
                 self._seconds = max(self._seconds, record.elapsed)
-                self._watched[owner].limit.reschedule(asyncio.get_running_loop().time())
+                for watch in watched:
+                    watch.limit.reschedule(asyncio.get_running_loop().time())
 
     def watch(self, scope: str, limit: asyncio.Timeout, seconds: Callable[[], float | None]) -> bool:
         """Take a time limit into care until the repetition is over; False where it is over already."""
-        self._watched[scope] = _Watch(limit, seconds)
+        self._watched.append(_Watch(scope, limit, seconds))
         return self._since is None
 
-    def unwatch(self, scope: str) -> None:
+    def unwatch(self, limit: asyncio.Timeout) -> None:
         """Let go of it."""
-        self._watched.pop(scope, None)
-        self._executing.pop(scope, None)
-        self._over.pop(scope, None)
+        for watch in [watch for watch in self._watched if watch.limit is limit]:
+            self._watched.remove(watch)
+            self._executing.pop(watch.scope, None)
 
     def time_is_over(self, scope: str) -> None:
         """Record that the time of `scope` was over, unless that is known."""

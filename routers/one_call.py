@@ -117,9 +117,8 @@ async def _ask(
         shown=shown,
         prompt_tokens=prompt_bound(work.root.counter, messages),
     )
-    seconds = work.caller.budget.seconds_left()
     try:
-        async with asyncio.timeout(seconds):
+        async with work.caller.effects.time_limit(work.caller.budget.seconds_left):
             return await _sent(work, call)
     except TimeoutError:
         limit = work.caller.budget.max_seconds

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Hashable, Iterable
     from enum import StrEnum
+    from os import PathLike
 
+    from pyrlm.checkpoint import Checkpoint
     from pyrlm.models import Model
     from pyrlm.policy import Policy
     from pyrlm.routers.config import RouterConfig
@@ -54,10 +56,12 @@ class RunOptions(DecideOptions, total=False):
     Attributes:
         escalate: Whether other routes may follow one whose answer shows a signal of failure; True by default.
         output_schema: What the answer has to be, see `RLM`; in the place of the router's option of this name.
+        checkpoint: File to which every outcome goes at once, so that `SmartRouter.resume` can go on after a crash.
     """
 
     escalate: bool
     output_schema: Any
+    checkpoint: str | PathLike[str] | Checkpoint | None
 
 
 _estimated: WeakKeyDictionary[Context, dict[Hashable, TokenEstimate]] = WeakKeyDictionary()

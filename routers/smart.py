@@ -20,7 +20,7 @@ from pyrlm.rlm import RLM
 from pyrlm.routers.config import RouterConfig
 from pyrlm.routers.cost_summary import Ledger
 from pyrlm.routers.decision import RouteDecision, decide
-from pyrlm.routers.durable import as_recorded, begin, recorded, reopen
+from pyrlm.routers.durable import answered, as_recorded, resumed
 from pyrlm.routers.escalation import answer_by_routes
 from pyrlm.routers.limits import usable_tokens
 from pyrlm.routers.many import BatchItem, BatchOptions, answer_many, check_batch
@@ -154,8 +154,8 @@ class SmartRouter:
     async def arun(self, query: Query, context: Any = None, **how: Unpack[RunOptions]) -> RouterResult:
         """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
         check_names(how, RunOptions)
-        recorder = Recorder(self._listener, self._trace_path)
-        return await self._whole(query, context, how, self._caller(self.policy, recorder))
+        asked = (query, context, how, self._caller(self.policy, Recorder(self._listener, self._trace_path)))
+        return await answered(self._rlm, self._thresholds, asked, self._answer)
 
     def resume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RouterResult:
         """Go on with a run from the file that it was given as `checkpoint`; see `RLM.resume`."""
@@ -163,9 +163,8 @@ class SmartRouter:
 
     async def aresume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RouterResult:
         """Go on with a run from its file; see `resume`."""
-        run = await reopen(self._rlm, self._thresholds, path, context, output_schema)
         caller = self._caller(self.policy, Recorder(self._listener, self._trace_path))
-        return await recorded(run, caller, self._answer)
+        return await resumed(self._rlm, self._thresholds, (path, context, output_schema, caller), self._answer)
 
     def run_many(
         self, queries: Iterable[Query], context: Any = None, **how: Unpack[BatchOptions]
@@ -241,7 +240,9 @@ class SmartRouter:
         screen = Screen(self._listener, self._thinks, text=not typed)
         caller = self._caller(self.policy, Recorder(screen.hear, self._trace_path))
         caller.shows = screen.shows
-        async with aclosing(watched(screen, lambda: self._whole(query, context, how, caller))) as events:
+        asked = (query, context, how, caller)
+        begun = watched(screen, lambda: answered(self._rlm, self._thresholds, asked, self._answer))
+        async with aclosing(begun) as events:
             async for event in events:
                 yield event
 
@@ -251,11 +252,6 @@ class SmartRouter:
 
     def _caller(self, policy: Policy, recorder: Recorder) -> Caller:
         return Caller(Budget(policy), recorder, self.cache, self._rlm.max_concurrent_subcalls)
-
-    async def _whole(self, query: Query, context: Any, how: RunOptions, caller: Caller) -> RouterResult:
-        if how.get("checkpoint") is None:
-            return await self._answer(query, context, how, caller)
-        return await recorded(await begin(self._rlm, self._thresholds, query, context, how), caller, self._answer)
 
     async def _answer(
         self, query: Query, context: Any, how: RunOptions, caller: Caller, prefix: SharedPrefix | None = None
