@@ -5,8 +5,8 @@ from __future__ import annotations
 __all__ = ["AGENT_LINE", "AGENT_NOTE", "functions_note", "long_prompt_query"]
 
 AGENT_LINE = (
-    "rlm_query(query, context): a sub-agent with a REPL of its own over `context` (a part of the text, or data), for what "
-    "one sub-call can't do; rlm_query_batch([(query, context), …]): side by side"
+    "rlm_query(query, context): a sub-agent with its own REPL over a part, where one call is not enough; "
+    "rlm_query_batch([(query, part), …])"
 )
 
 AGENT_NOTE = """\

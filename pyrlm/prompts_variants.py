@@ -63,9 +63,9 @@ are never cut: keep long text in them, print what you need to see.""",
         "P (also context): the whole text, one str: `P[:500]`, `re.findall(r'\\d{4}', P)`",
         "ctx.find(pattern, regex=False, ignore_case=False, max_results=100): list of (start, end, text, doc, line)",
         "ctx.slice(start, end): the text between two offsets of find",
-        "ctx.chunk(size, overlap=0): list of pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
+        "ctx.chunk(size, overlap=0): pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
         "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths(): document by document",
-        "peek(n=2000), tail(n=2000), lenP(): beginning, end, size of the text",
+        "peek(n=2000), tail(n=2000), lenP(): beginning, end, size",
         "extract_after(marker, max_len=128): what follows a marker: `extract_after('Invoice no:')`",
     ),
     sub_names=(
@@ -73,7 +73,7 @@ are never cut: keep long text in them, print what you need to see.""",
             "llm_query(prompt): ask a sub-model, returns str: `llm_query('Sum up in one line:\\n' + piece)`; "
             "with schema={'name': 'str', 'year': 'int | None'} or schema='list[str]' (also in llm_batch) it returns such data"
         ),
-        "llm_batch(prompts): many prompts at once, returns the answers in order: `llm_batch([q + c for c in chunks])`",
+        "llm_batch(prompts): many at once, answers in order: `llm_batch([q + c for c in chunks])`",
         (
             "ask(question, text): about one piece, returns str; ask_chunks(question, chunks): about each, returns a list; "
             "ask_chunks_first(question, chunks): the first answer found; pick_first_answer(answers)"
