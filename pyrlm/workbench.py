@@ -84,23 +84,24 @@ class Workbench:
         if starting is not None and starting.done() and (starting.cancelled() or starting.exception() is not None):
             self._starting = asyncio.create_task(self._renew())
 
-    async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> None:
-        """Give the REPL further functions and variables, now and after a crash.
+    async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> str:
+        """Give the REPL further functions and variables, now and after a crash; return what the model is to know of that.
 
         Raises:
-            ReplError: The backend can't take any, or not these.
+            ReplError: The backend can't take any, or not these, or the REPL died once too often.
         """
         await self._started()
         add = getattr(self._repl, "give", None)
         if add is None:
-            raise ReplUnavailableError(
-                f"The backend {self._repl.name!r} has no method give(): nothing can be added to it."
-            )
-        await add(functions, variables)
-        setup = self._setup
-        self._setup = replace(
-            setup, functions={**setup.functions, **functions}, variables={**setup.variables, **variables}
-        )
+            raise ReplUnavailableError(f"The backend {self._repl.name!r} has no give(): nothing can be added to it.")
+        setup, lost = self._setup, None
+        try:
+            await add(functions, variables)
+        except ReplCrashedError as error:
+            lost = error
+        functions, variables = {**setup.functions, **functions}, {**setup.variables, **variables}
+        self._setup = replace(setup, functions=functions, variables=variables)
+        return await self.replace(lost) if lost is not None else ""
 
     @property
     def own_sources(self) -> list[str]:

@@ -52,6 +52,11 @@ class FunctionTable:
         """Names in the order given."""
         return tuple(self._functions)
 
+    @property
+    def functions(self) -> dict[str, HostFunction]:
+        """The functions by name."""
+        return {name: function for name, (function, _) in self._functions.items()}
+
     def describe(self) -> dict[str, str]:
         """Return the signature of each function as text, such as ``"(question, text)"``."""
         return {

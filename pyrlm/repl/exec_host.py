@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
@@ -142,6 +143,20 @@ class ExecRepl:
             waited=turn.clock.waited,
             host_calls=turn.calls.count,
         )
+
+    async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> None:
+        """Add host functions and variables to the running worker. Raises `WireError` where a value can't cross."""
+        async with self._one_at_a_time:
+            described, values = FunctionTable(functions).describe(), encode(dict(variables), "variables")
+            setup = replace(
+                self._setup,
+                functions={**self._setup.functions, **functions},
+                variables={**self._setup.variables, **variables},
+            )
+            answer = await self._ask(["give", described, values])
+            if answer[0] == "failed":
+                raise await self._broken(f"it could not take what was added ({_string(answer[2])[:_MAX_NAME]})")
+            self._setup, self._table = setup, FunctionTable(_functions(setup))
 
     async def variables(self) -> tuple[Variable, ...]:
         """List what code has defined."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
@@ -12,8 +12,9 @@ from pyrlm.repl.drive import CodeClock, FunctionTable, HostCalls
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.monty_answers import plain, refused
 from pyrlm.repl.monty_given import GIVEN_MODULES, Given, opening
-from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude, rewrite
-from pyrlm.repl.monty_thread import MontyThread, SleptTooLongError, TooManyCallsError, WorkerOptions
+from pyrlm.repl.monty_rewrite import Known, Rewritten, UnsupportedError, prelude
+from pyrlm.repl.monty_serve import SleptTooLongError, TooManyCallsError
+from pyrlm.repl.monty_thread import MontyThread, WorkerOptions
 from pyrlm.repl.monty_turn import Turn
 from pyrlm.repl.monty_worker import Launcher
 from pyrlm.repl.protocol import Execution, Setup, Variable
@@ -22,11 +23,11 @@ from pyrlm.repl.wire import encode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pyrlm.repl.protocol import HostFunction
+
 __all__ = ["MontyRepl"]
 
-_HEAP = 384 << 20
 _GRACE = 1.5  # seconds beyond the limit, by the host's clock, after which a worker is killed
-_MAX_CODE = 500_000
 _MAX_CALLS_MORE = 50
 _SAVED = 100 << 20  # bytes that the worker may hold for its state to be kept; 7 ms a megabyte, between two steps
 
@@ -75,7 +76,7 @@ class MontyRepl:
             options = WorkerOptions(
                 binary=self._launcher.path,
                 timeout=setup.timeout,
-                memory=self._memory(),
+                memory=monty_text.memory(setup),
                 max_calls=setup.max_host_calls + _MAX_CALLS_MORE,
             )
             self._thread = MontyThread(options, asyncio.get_running_loop())
@@ -91,11 +92,6 @@ class MontyRepl:
             await self.close()
             raise
 
-    def _memory(self) -> int:
-        asked = self._setup.memory_bytes
-        text = 0 if self._setup.context is None else monty_text.size(self._setup.context)
-        return 2 * text + min(asked, _HEAP)
-
     async def _give(self) -> None:
         """Hand over what code finds there: functions, objects, modules, variables."""
         thread = self._running()
@@ -106,6 +102,22 @@ class MontyRepl:
         await thread.submit(lambda: thread.plain(source, {**self._given.inputs, **self._given.variables}))
         await thread.submit(self._save)
 
+    async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> None:
+        """Add host functions and variables to the running session. Raises `WireError` where a value can't cross."""
+        async with self._one_at_a_time:
+            thread, old = self._running(), self._setup
+            encode(dict(variables), "variables")
+            self._setup = replace(old, variables={**old.variables, **variables})
+            self._table = FunctionTable({**self._table.functions, **functions})
+            self._given = Given(self._table.names, self._setup.variables)
+            self._known = replace(self._known, host=self._given.names)
+            inputs = {**self._given.inputs, **Given((), variables).variables}
+            try:
+                await thread.submit(lambda: thread.plain(self._given.restore, inputs))
+            except Exception as error:
+                raise await self._lost(error) from error
+            await thread.submit(self._save)
+
     async def run(self, code: str) -> Execution:
         """Run `code`. Raises `ReplCrashedError` where the worker died."""
         async with self._one_at_a_time:
@@ -115,7 +127,7 @@ class MontyRepl:
             if self._dead:
                 raise await self._lost("it was killed")
             try:
-                made = self._prepared(code)
+                made = monty_text.prepared(code, self._known, self._setup.context)
                 inputs = await thread.submit(lambda: self._equip(thread, code, made))
             except (SyntaxError, UnsupportedError, RecursionError, MemoryError, ValueError) as error:
                 return refused(code, error)
@@ -132,13 +144,6 @@ class MontyRepl:
             finally:
                 watch.cancel()
 
-    def _prepared(self, code: str) -> Rewritten:
-        if len(code) > _MAX_CODE:
-            raise ValueError(f"the code has {len(code):,} characters; at most {_MAX_CODE:,} are run at once")
-        made = rewrite(code, self._known, echo=True)
-        monty_text.check(self._setup.context, code, made.known)
-        return made
-
     async def _run(
         self, thread: MontyThread, code: str, made: Rewritten, inputs: Mapping[str, Any], turn: Turn
     ) -> Execution:
@@ -152,7 +157,7 @@ class MontyRepl:
         except MontyCrashedError as failure:
             turn.clock.stop()
             await self._crashed(turn, failure)
-            error = await self._restored("TimeoutError", self._time_over(code))
+            error = await self._restored("TimeoutError", monty_errors.time_over(code, self._setup.timeout))
         except MontyError as failure:
             turn.clock.stop()
             self._known = made.known
@@ -198,18 +203,12 @@ class MontyRepl:
         kind, text = error
         raised = failure.display("type-msg")
         if kind == "TimeoutError" and turn.clock.elapsed >= 0.8 * self._setup.timeout:
-            return await self._restored(kind, f"{text}\n{self._time_over(code)}")
+            return await self._restored(kind, f"{text}\n{monty_errors.time_over(code, self._setup.timeout)}")
         if kind == "MemoryError" and "limit" in raised and "memory" in raised:
             return await self._restored(
                 kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces."
             )
         return kind, text
-
-    def _time_over(self, code: str) -> str:
-        advice = "work on a part of the data, or put the work into fewer steps"
-        if re.search(r"\bre\.|regex|\.(?:search|match|findall|sub|finditer)\(", code):
-            advice = "a regular expression with a repeat inside a repeat, such as (a+)+, can run for hours: simplify it"
-        return f"TimeoutError: the code ran longer than its limit of {self._setup.timeout:g} s; {advice}."
 
     async def _restored(self, kind: str, text: str) -> tuple[str, str]:
         """Go back to the variables before this execution. Raises ReplCrashedError where that can't be done."""
@@ -242,7 +241,7 @@ class MontyRepl:
         if thread is None:
             return
         self._saved = None
-        if thread.memory() > min(_SAVED, self._memory() // 3):
+        if thread.memory() > min(_SAVED, monty_text.memory(self._setup) // 3):
             return
         try:
             self._saved = (thread.save(), self._known.copy(), set(self._loaded), self._text_loaded)

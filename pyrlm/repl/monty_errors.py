@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["describe", "hint", "not_started"]
+__all__ = ["describe", "hint", "not_started", "time_over"]
 
 _MAX_MESSAGE = 2_000
 _MAX_FRAMES = 4
@@ -45,6 +45,14 @@ def not_started(error: Exception, *, data: bool) -> str:
             f"{text}. The data takes more memory than this backend has: use repl_backend='exec', or hand over a part."
         )
     return text
+
+
+def time_over(code: str, limit: float) -> str:
+    """Say that `code` ran for longer than `limit` seconds, and what to do about it."""
+    advice = "work on a part of the data, or put the work into fewer steps"
+    if re.search(r"\bre\.|regex|\.(?:search|match|findall|sub|finditer)\(", code):
+        advice = "a regular expression with a repeat inside a repeat, such as (a+)+, can run for hours: simplify it"
+    return f"TimeoutError: the code ran longer than its limit of {limit:g} s; {advice}."
 
 
 def hint(message: str) -> str:

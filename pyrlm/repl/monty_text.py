@@ -5,18 +5,33 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.repl.monty_rewrite import UnsupportedError
+from pyrlm.repl.monty_rewrite import UnsupportedError, rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyrlm.context import Context
-    from pyrlm.repl.monty_rewrite import Known
+    from pyrlm.repl.monty_rewrite import Known, Rewritten
+    from pyrlm.repl.protocol import Setup
 
-__all__ = ["MAX_CHARS", "RESTORE", "check", "hand_over", "host_object", "inward", "outward", "size", "wanted"]
+__all__ = [
+    "MAX_CHARS",
+    "RESTORE",
+    "check",
+    "hand_over",
+    "host_object",
+    "inward",
+    "memory",
+    "outward",
+    "prepared",
+    "size",
+    "wanted",
+]
 
 MAX_CHARS = 60_000_000
 """Characters up to which naming `P` hands the text over; a message to the worker may have 255 MiB."""
+_HEAP = 384 << 20
+_MAX_CODE = 500_000
 RESTORE = "P = context = CONTEXT = _pyrlm_P"
 _NAMES = re.compile(r"\b(?:P|context|CONTEXT)\b")
 _GIVEN = frozenset({"P", "context", "CONTEXT"})
@@ -37,9 +52,28 @@ def size(context: Context) -> int:
     )
 
 
+def memory(setup: Setup) -> int:
+    """Return the bytes that the interpreter may use: its own, and the text as it comes and as it is kept."""
+    return 2 * (0 if setup.context is None else size(setup.context)) + min(setup.memory_bytes, _HEAP)
+
+
 def wanted(context: Context | None, code: str, known: Known) -> bool:
     """Whether the text must be there and as given when `code` runs."""
     return context is not None and _chars(context) <= MAX_CHARS and bool(_NAMES.search(code) or _GIVEN & known.names)
+
+
+def prepared(code: str, known: Known, context: Context | None) -> Rewritten:
+    """Return `code` in the form that Monty runs.
+
+    Raises:
+        ValueError, SyntaxError: It is too long, or no Python.
+        UnsupportedError: It uses what Monty lacks, or names a text that is too long to be handed over.
+    """
+    if len(code) > _MAX_CODE:
+        raise ValueError(f"the code has {len(code):,} characters; at most {_MAX_CODE:,} are run at once")
+    made = rewrite(code, known, echo=True)
+    check(context, code, made.known)
+    return made
 
 
 def check(context: Context | None, code: str, known: Known) -> None:

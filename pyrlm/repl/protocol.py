@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from pyrlm.context import Context
 
-__all__ = ["Execution", "Final", "HostFunction", "Isolation", "Repl", "ReplFactory", "Setup", "Variable"]
+__all__ = ["Execution", "Extensible", "Final", "HostFunction", "Isolation", "Repl", "ReplFactory", "Setup", "Variable"]
 
 HostFunction = Callable[..., Awaitable[Any]]
 """A function that code calls and the host answers. What it raises is raised in the code under the same name."""
@@ -127,6 +127,14 @@ class Repl(Protocol):
 
     async def close(self) -> None:
         """End it and whatever it started. May be called more than once, and after a crash."""
+        ...
+
+
+class Extensible(Protocol):
+    """What a `Repl` may have beside, for conversations in which contexts are added."""
+
+    async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> None:
+        """Add host functions and variables, as if `Setup` had had them. Raises `ReplCrashedError`, `WireError`."""
         ...
 
 

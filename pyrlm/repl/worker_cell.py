@@ -58,6 +58,10 @@ class Cells:
         sys.modules["__main__"] = module
         self._names: dict[str, Any] = module.__dict__
 
+    def give(self, names: dict[str, Any]) -> None:
+        """Put these names back too before each execution."""
+        self._given.update(names)
+
     def run(self, code: str) -> dict[str, Any]:
         """Run `code` and return the fields of an execution, ready for the wire."""
         self._names.update(self._given)

@@ -11,6 +11,7 @@ from itertools import accumulate
 from pyrlm.errors import WireError
 from pyrlm.repl import isolation
 from pyrlm.repl.common import text_names
+from pyrlm.repl.wire import decode
 from pyrlm.repl.worker_cell import Cells, decoded_variables
 from pyrlm.repl.worker_channel import Channel, CodeTimeout
 from pyrlm.repl.worker_names import host_functions, names_of, seed_random
@@ -73,6 +74,9 @@ def _answer(cells: Cells, channel: Channel, command: list[Any]) -> list[Any]:
     if kind == "run":
         return ["done", cells.run(command[1])]
     try:
+        if kind == "give":
+            cells.give(names_of(host_functions(channel, command[1])) | decode(command[2]))
+            return ["value", True]
         channel.interrupts.begin()
         return ["value", cells.variables() if kind == "variables" else cells.value(command[1])]
     except (KeyError, WireError) as error:
