@@ -8,7 +8,6 @@ event loop while the thread waits.
 from __future__ import annotations
 
 import asyncio
-import builtins
 import contextlib
 import os
 import queue
@@ -17,29 +16,18 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.repl.drive import Answer
+from pyrlm.repl.monty_serve import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Mapping
 
     from pydantic_monty import MontySession
 
-__all__ = ["FINISHED", "MontyThread", "SleptTooLongError", "TooManyCallsError", "WorkerOptions"]
+    from pyrlm.repl.monty_serve import Ask
 
-FINISHED = Answer()
-"""The answer to a call that ends the code: raised there as SystemExit, which ``except Exception`` lets pass."""
+__all__ = ["MontyThread", "WorkerOptions"]
+
 _HANG = 1.0  # seconds beyond the limit after which a worker that checks no clock is killed
-_SPARE_LOOKUPS = 1_000
-_SLEEPS = frozenset({"time.sleep", "asyncio.sleep"})
-
-
-class SleptTooLongError(Exception):
-    """The code slept for longer than it may run."""
-
-
-class TooManyCallsError(Exception):
-    """The code went on calling the host after the errors that told it to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +64,8 @@ class MontyThread:
         self._pool: Any = None
         self._session: MontySession | None = None
         self._held = contextlib.ExitStack()
-        self._waiting: Future[Answer] | None = None
+        self._serving: Serving | None = None
         self._ended = False
-        self._stopped = threading.Event()
         self.fed = 0
         self.pid: int | None = None
         self._thread.start()
@@ -154,7 +141,7 @@ class MontyThread:
         source: str,
         inputs: Mapping[str, Any],
         write: Callable[[str, str], None],
-        ask: Callable[[str, tuple[Any, ...], dict[str, Any]], Awaitable[Answer]],
+        ask: Ask,
         objects: Mapping[Any, str],
     ) -> None:
         """Run the model's source; its calls are answered on the loop.
@@ -169,56 +156,19 @@ class MontyThread:
         Raises:
             TooManyCallsError: It made more calls than `WorkerOptions.max_calls`.
         """
-        from pydantic_monty import FunctionSnapshot, MontyComplete, NameLookupSnapshot  # noqa: PLC0415
+        from pydantic_monty import MontyComplete  # noqa: PLC0415 - see MontyThread.open
 
-        self.fed += 1
-        step: Any = self.session.feed_start(source, inputs=dict(inputs), print_callback=write)
-        calls = lookups = 0
-        asleep = 0.0
-        while not isinstance(step, MontyComplete):
-            if isinstance(step, NameLookupSnapshot):
-                lookups += 1
-                step = step.resume()
-            elif isinstance(step, FunctionSnapshot) and step.is_os_function:
-                lookups += 1
-                if step.function_name in _SLEEPS:
-                    asleep += max(float(step.args[0]), 0.0)
-                    step = self._slept(step, asleep)
-                else:
-                    step = step.resume_not_handled()
-            elif isinstance(step, FunctionSnapshot):
-                calls += 1
-                step = self._answered(step, ask, objects)
-            else:
-                raise TooManyCallsError("the code waits for something that never comes")
-            if calls > self._options.max_calls or lookups > self._options.max_calls + _SPARE_LOOKUPS:
-                raise TooManyCallsError("the code went on calling the host after it was told to stop")
-
-    def _slept(self, step: Any, asleep: float) -> Any:
-        """Sleep as asked; an execution that sleeps longer than it may run is stopped."""
-        if asleep >= self._options.timeout:
-            self._stopped.wait(self._options.timeout)
-            raise SleptTooLongError(f"the code sleeps longer than its limit of {self._options.timeout:g} s")
-        self._stopped.wait(float(step.args[0]))
-        return step.resume({"return_value": None})
-
-    def _answered(self, step: Any, ask: Any, objects: Mapping[Any, str]) -> Any:
-        name = step.function_name
-        if step.object_id is not None:
-            name = f"{objects.get(step.object_id, 'object')}.{name}"
-        self._waiting = asyncio.run_coroutine_threadsafe(ask(name, step.args, step.kwargs), self._loop)
-        answer = self._waiting.result()
-        self._waiting = None
-        if answer is FINISHED:
-            return step.resume({"exception": SystemExit("the answer was given")})
-        error = answer.exception
-        if error is None:
-            return step.resume({"return_value": answer.value})
-        named = RuntimeError(f"{answer.error_type}: {answer.error}")  # for what Monty has not
+        options = self._options
+        serving = self._serving = Serving(
+            self._loop, ask, objects=objects, timeout=options.timeout, max_calls=options.max_calls
+        )
         try:
-            return step.resume({"exception": error if hasattr(builtins, type(error).__name__) else named})
-        except TypeError:
-            return step.resume({"exception": named})
+            self.fed += 1
+            step: Any = self.session.feed_start(source, inputs=dict(inputs), print_callback=write)
+            while not isinstance(step, MontyComplete):
+                step = serving.step(step)
+        finally:
+            serving.cancel()
 
     def save(self) -> tuple[bytes, int]:
         """Return the session's state, to be loaded into another one."""
@@ -245,8 +195,8 @@ class MontyThread:
         if self.pid is not None and not self._ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._serving is not None:
+            self._serving.cancel()
 
     async def close(self) -> None:
         """Kill the worker and wait until process and thread have ended."""
@@ -254,7 +204,6 @@ class MontyThread:
             return
         self.kill()
         self._ended = True
-        self._stopped.set()
         self._jobs.put(None)
         while self._thread.is_alive():  # noqa: ASYNC110 - a thread has no event to wait for
             await asyncio.sleep(0.005)

@@ -10,7 +10,7 @@ from pyrlm.repl import monty_text
 from pyrlm.repl.common import cut_middle
 from pyrlm.repl.drive import Answer
 from pyrlm.repl.monty_answers import finish, plain
-from pyrlm.repl.monty_thread import FINISHED
+from pyrlm.repl.monty_serve import FINISHED
 from pyrlm.repl.protocol import Execution
 from pyrlm.repl.wire import decode, encode
 from pyrlm.repl.worker_show import Output
