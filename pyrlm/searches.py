@@ -249,6 +249,7 @@ class Searches:
             self._keep(hit)
         shown = "\n".join(f"{hit.doc_id} [{hit.start}:{hit.end}] {hit.score:.3g}" for hit in hits[:_SHOWN_HITS])
         more = {"count": len(hits), "method": hits.method} | ({"note": hits.note} if hits.note else {})
+        more |= {"approximate": True} if hits.approximate else {}
         self._record(query, started, {**data, **more}, output=shown, reason=hits.note or None)
 
     def _keep(self, hit: Hit) -> None:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     import tantivy
+    from numpy.typing import NDArray
 
     from pyrlm.retrievers.chunking import PassageSplitter
     from pyrlm.retrievers.embeddings import Embedder
+    from pyrlm.retrievers.filters import Node
     from pyrlm.retrievers.protocol import Method
     from pyrlm.retrievers.reading import Snapshot
 
@@ -34,6 +37,19 @@ LISTING: Final = "every document that the filters match, in no order of worth"
 HYBRID_DEPTH: Final = 50
 """Passages of each ranking that are joined, at least."""
 NO_EMBEDDER: Final = "ranked by BM25 alone: this retriever has no embedder"
+
+
+class _Near:
+    """Fetches the passages nearest to a vector, and notes whether a graph chose among them."""
+
+    def __init__(self, snapshot: Snapshot, vector: NDArray[np.float32], node: Node | None) -> None:
+        self._asked = snapshot, vector, node
+        self.approximate = False
+
+    def __call__(self, depth: int) -> list[tuple[tantivy.DocAddress, float]]:
+        snapshot, vector, node = self._asked
+        found, self.approximate = snapshot.nearest(vector, node, depth)
+        return found
 
 
 class EmbeddedRetriever(IndexFolder):
@@ -49,10 +65,12 @@ class EmbeddedRetriever(IndexFolder):
         chunker: Cuts documents; by default as the index was made, a new one with passages of at most 300 tokens.
         preview_chars: Characters of a preview at most.
         passages_per_document: Hits of one document in a result, while there are others to show.
+        approximate: Whether vectors are searched by a graph of neighbours (HNSW), which `index` then builds. None: from
+            `GRAPH_NUMBERS` numbers on, where the extra ``ann`` is installed. What the graph lacks is compared exactly.
 
     Raises:
         RetrieverError: The folder holds something that can't be read, or vectors of another embedder.
-        ConfigurationError: An option makes no sense.
+        ConfigurationError: An option makes no sense, or `approximate` is asked for without the extra.
     """
 
     def __init__(
@@ -63,13 +81,14 @@ class EmbeddedRetriever(IndexFolder):
         chunker: PassageSplitter | None = None,
         preview_chars: int = PREVIEW_CHARS,
         passages_per_document: int = 2,
+        approximate: bool | None = None,
     ) -> None:
         if preview_chars < 1 or passages_per_document < 1:
             raise ConfigurationError(
                 f"preview_chars and passages_per_document are at least 1, "
                 f"got {preview_chars} and {passages_per_document}"
             )
-        super().__init__(path, embedder=embedder, chunker=chunker)
+        super().__init__(path, embedder=embedder, chunker=chunker, approximate=approximate)
         self._preview_chars = preview_chars
         self._per_document = passages_per_document
 
@@ -100,7 +119,8 @@ class EmbeddedRetriever(IndexFolder):
     def vector_search(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """Rank passages by the cosine between their vectors and the query's; scores are (1 + cosine) / 2.
 
-        Exact, not approximate. Arguments and errors as in `search`; without an embedder it is an error.
+        Exact up to a million passages; in bigger indices by a graph, see `approximate`, and `Hits.approximate` says so.
+        Arguments and errors as in `search`; without an embedder it is an error.
         """
         query, top_k = check_query(query, top_k)
         if self._embedder is None:
@@ -113,7 +133,10 @@ class EmbeddedRetriever(IndexFolder):
         if not words or not snapshot.passages:
             return Hits(method="vector", note=NO_WORDS if not words else "")
         vector = embed_query(self._embedder, query)
-        return self._hits(snapshot, lambda depth: snapshot.nearest(vector, node, depth), words, top_k, method="vector")
+        near = _Near(snapshot, vector, node)
+        found = self._hits(snapshot, near, words, top_k, method="vector")
+        found.approximate = near.approximate
+        return found
 
     def hybrid_search(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """Rank passages by BM25 and by vectors, joined by reciprocal rank fusion.
@@ -136,14 +159,18 @@ class EmbeddedRetriever(IndexFolder):
             found = self.search(query, top_k, filters)
             return Hits(found, method="bm25", note=f"ranked by BM25 alone: {error}")
 
+        near = _Near(snapshot, vector, node)
+
         def fetch(depth: int) -> list[tuple[tantivy.DocAddress, float]]:
             depth = max(depth, HYBRID_DEPTH)
-            lists = [snapshot.find(words, node, depth), snapshot.nearest(vector, node, depth)]
+            lists = [snapshot.find(words, node, depth), near(depth)]
             places = {(at.segment_ord, at.doc): at for ranked in lists for at, _ in ranked}
             fused = reciprocal_rank_fusion([(at.segment_ord, at.doc) for at, _ in ranked] for ranked in lists)
             return [(places[key], score) for key, score in fused]
 
-        return self._hits(snapshot, fetch, words, top_k, method="hybrid")
+        found = self._hits(snapshot, fetch, words, top_k, method="hybrid")
+        found.approximate = near.approximate
+        return found
 
     def search_batch(self, queries: Sequence[str], top_k: int = 10, filters: Filters | None = None) -> list[Hits]:
         """`search` for each query."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.graph import check_installed
+from pyrlm.retrievers.linking import link
 from pyrlm.retrievers.manifest import Manifest
 from pyrlm.retrievers.opening import advice, check_embedder, chunker_for, create
 from pyrlm.retrievers.reading import Reader, Snapshot, open_engine
@@ -34,9 +36,11 @@ class IndexFolder:
         path: The folder. One that doesn't exist yet is made by the first `index`.
         embedder: Makes vectors; None: none.
         chunker: Cuts documents; None: as the index was made.
+        approximate: Whether vectors are searched by a graph of neighbours; None: where the index is big.
 
     Raises:
         RetrieverError: The folder holds something that can't be read, or vectors of another embedder.
+        ConfigurationError: `approximate` is asked for without the extra ``ann``.
     """
 
     def __init__(
@@ -45,8 +49,12 @@ class IndexFolder:
         *,
         embedder: Embedder | None = None,
         chunker: PassageSplitter | None = None,
+        approximate: bool | None = None,
     ) -> None:
+        if approximate:
+            check_installed()
         self.path = Path(path)
+        self._approximate = approximate
         self._embedder = embedder
         self._chunker = chunker
         self._reader: Reader | None = None
@@ -106,7 +114,8 @@ class IndexFolder:
         """Add documents, and replace those whose content, title or metadata changed.
 
         A document that is there already, word for word, is left alone: after a crash or Ctrl-C the same call goes on
-        where it stopped. Commits every 20,000 passages or 10 s.
+        where it stopped. Commits every 20,000 passages or 10 s. In the end a big index with vectors gets its graph of
+        neighbours, or that of an earlier call is extended where a tenth of the passages is new.
 
         Args:
             documents: A stream; it is never held in memory as a whole.
@@ -139,7 +148,9 @@ class IndexFolder:
                     total=total,
                 )
                 report = run.run(documents, stop=stop, remove_missing=remove_missing)
-        report.advice = advice(manifest, self.count_passages())
+            if manifest.embedder is not None:
+                report.advice = link(self._open(), self._approximate, report, stop=stop, progress=progress)
+        report.advice = report.advice or advice(manifest, self.count_passages())
         return report
 
     def delete(self, doc_ids: Iterable[str]) -> int:
@@ -178,7 +189,7 @@ class IndexFolder:
                         f"there is no index at {self.path}; `pyrlm index PATH… --to {self.path}` makes one"
                     )
                 check_embedder(manifest, self._embedder, self.path)
-                self._reader = Reader(self.path)
+                self._reader = Reader(self.path, approximate=self._approximate is not False)
             return self._reader
 
     def _snapshot(self) -> Snapshot:

@@ -151,12 +151,16 @@ class Hits(list[Hit]):
     Attributes:
         method: The ranking that was used: a hybrid search without an embedder is ``"bm25"``.
         note: What the caller should know of this result, such as why a hybrid search was none; empty where all is usual.
+        approximate: Whether vectors were compared by way of a graph of neighbours, so that a near one may be missing.
     """
 
-    def __init__(self, hits: Iterable[Hit] = (), *, method: Method = "bm25", note: str = "") -> None:
+    def __init__(
+        self, hits: Iterable[Hit] = (), *, method: Method = "bm25", note: str = "", approximate: bool = False
+    ) -> None:
         super().__init__(hits)
         self.method: Method = method
         self.note = note
+        self.approximate = approximate
 
 
 class DocumentPart(TypedDict):

@@ -55,7 +55,8 @@ def open_engine(folder: Path, *, create: bool = False) -> tantivy.Index:
 class Snapshot:
     """One state of an index: what was committed when it was taken. Safe for use from many threads."""
 
-    def __init__(self, index: tantivy.Index, manifest: Manifest, folder: Path) -> None:
+    def __init__(self, index: tantivy.Index, manifest: Manifest, folder: Path, *, approximate: bool = False) -> None:
+        self._approximate = approximate
         self.manifest = manifest
         self._folder = folder
         self._index = index
@@ -104,11 +105,12 @@ class Snapshot:
 
     def nearest(
         self, vector: NDArray[np.float32], node: Node | None, limit: int
-    ) -> list[tuple[tantivy.DocAddress, float]]:
-        """The best passages by cosine; scores are (1 + cosine) / 2."""
-        table = self._table()
+    ) -> tuple[list[tuple[tantivy.DocAddress, float]], bool]:
+        """The best passages by cosine, and whether approximately so; scores are (1 + cosine) / 2."""
+        table = self.table()
         rows = None if node is None else self._allowed(node, table)
-        return [(table.address(row), (1.0 + cosine) / 2.0) for row, cosine in table.nearest(vector, limit, rows)]
+        found, approximate = table.nearest(vector, limit, rows)
+        return [(table.address(row), (1.0 + cosine) / 2.0) for row, cosine in found], approximate
 
     def groups(self, addresses: Sequence[tantivy.DocAddress]) -> list[Any]:
         """For each passage, a number that stands for its document."""
@@ -151,10 +153,14 @@ class Snapshot:
         count = self._count(query)
         return [address for _, address in self._searcher.search(query, limit=count, count=False).hits] if count else []
 
-    def _table(self) -> VectorTable:
+    def table(self) -> VectorTable:
+        """The vectors of all passages."""
         with self._lock:
             if self._vectors is None:
-                self._vectors = VectorTable(self._searcher, self.manifest.dimensions, self._folder / VECTORS_FOLDER)
+                cache = self._folder / VECTORS_FOLDER
+                self._vectors = VectorTable(
+                    self._searcher, self.manifest.dimensions, cache, approximate=self._approximate
+                )
             return self._vectors
 
     def _allowed(self, node: Node, table: VectorTable) -> NDArray[np.intp]:
@@ -171,17 +177,32 @@ class Snapshot:
 class Reader:
     """Opens an index folder and follows what is committed to it, by this process or another.
 
+    Args:
+        folder: The folder.
+        approximate: Whether to search vectors by a graph where there is one.
+
     Raises:
         RetrieverError: The folder holds no index that can be read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, approximate: bool = False) -> None:
+        self._approximate = approximate
         self._folder = folder
         self._index = open_engine(folder)
         self._commit = folder / ENGINE_FOLDER / "meta.json"
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._snapshot: Snapshot | None = None
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Where what is derived from the vectors lies."""
+        return self._folder / VECTORS_FOLDER
+
+    def forget(self) -> None:
+        """Read the index again when it is asked for next."""
+        with self._lock:
+            self._seen = None
 
     def snapshot(self) -> Snapshot:
         """The newest state."""
@@ -195,7 +216,10 @@ class Reader:
                     self._index.reload()
                 except ValueError as error:
                     raise RetrieverError(f"can't read the index at {self._folder}: {error}", retryable=True) from error
-                self._snapshot, self._seen = Snapshot(self._index, manifest, self._folder), now
+                self._snapshot, self._seen = (
+                    Snapshot(self._index, manifest, self._folder, approximate=self._approximate),
+                    now,
+                )
             return self._snapshot
 
     def _stamp(self) -> tuple[int, int, int]:

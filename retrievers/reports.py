@@ -32,6 +32,8 @@ class IndexProgress:
         failed: Documents that could not be indexed.
         seconds: Wall time since the start.
         total: Documents in all, where the caller told; None otherwise.
+        linked: Passages in the graph of neighbours, which is built when all documents are in; 0 before.
+        to_link: Passages that it is to hold; 0 where none is built.
     """
 
     documents: int
@@ -40,6 +42,8 @@ class IndexProgress:
     failed: int
     seconds: float
     total: int | None = None
+    linked: int = 0
+    to_link: int = 0
 
     @property
     def rate(self) -> float:

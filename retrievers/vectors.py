@@ -1,4 +1,4 @@
-"""Exact cosine search over the vectors of one state of the index, with numpy.
+"""Cosine search over the vectors of one state of the index: exact with numpy, or with candidates from a graph.
 
 The vectors lie in the index itself, beside their passages, so that both are written in one atomic commit. Reading
 100,000 of 384 dimensions takes a second; the matrix is therefore kept in a file named after the passages that it holds,
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.graph import newest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +21,20 @@ if TYPE_CHECKING:
     import tantivy
     from numpy.typing import NDArray
 
+    from pyrlm.retrievers.graph import NeighbourGraph
+
 __all__ = ["VectorTable"]
 
 REWRITE_SHARE: Final = 10
 """The file is written again when a tenth of the rows is new; fewer are read from the index at each start."""
+CANDIDATES: Final = 256
+"""Passages that the graph chooses at least: their true cosines put right what 8 bits confuse."""
+MANY_CANDIDATES: Final = 4_096
+"""A filter that would need more of them is searched exactly: it leaves few passages."""
+FEW_ROWS: Final = 5_000
+"""Passages that are always compared exactly: 2 ms."""
+OVERSAMPLING: Final = 2.0
+"""Candidates, by how many of them a filter lets through on average."""
 
 
 class VectorTable:
@@ -32,10 +43,11 @@ class VectorTable:
     Args:
         searcher: One state of the index.
         dimensions: Numbers in a vector.
-        cache: Folder for the matrix; it may be lost or read-only.
+        cache: Folder for the matrix and the graph; it may be lost or read-only.
+        approximate: Whether to use a graph that is there.
     """
 
-    def __init__(self, searcher: tantivy.Searcher, dimensions: int, cache: Path) -> None:
+    def __init__(self, searcher: tantivy.Searcher, dimensions: int, cache: Path, *, approximate: bool = False) -> None:
         import numpy as np  # noqa: PLC0415
         import tantivy  # noqa: PLC0415
 
@@ -50,6 +62,21 @@ class VectorTable:
         self._segments = np.array([address.segment_ord for address in addresses], dtype=np.int32)[order]
         self._docs = np.array([address.doc for address in addresses], dtype=np.int32)[order]
         self._matrix = self._load(cache)
+        self._graph: NeighbourGraph | None = newest(cache, dimensions) if approximate else None
+        if self._graph is not None:
+            self._row_of_node = _places(self._graph.nodes, self.uids)
+            covered = np.zeros(len(self.uids), dtype=bool)
+            covered[self._row_of_node[self._row_of_node >= 0]] = True
+            self._uncovered = np.flatnonzero(~covered)
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """The vectors, row by row."""
+        return self._matrix
+
+    def unlinked(self) -> int:
+        """How many passages no graph holds."""
+        return len(self.uids) if self._graph is None else len(self._uncovered)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -69,8 +96,21 @@ class VectorTable:
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, rows: NDArray[np.intp] | None = None
-    ) -> list[tuple[int, float]]:
-        """The `count` rows (of `rows`, where given) with the greatest cosine to a vector of unit length, and it."""
+    ) -> tuple[list[tuple[int, float]], bool]:
+        """The rows with the greatest cosine to a vector of unit length.
+
+        Args:
+            vector: The vector.
+            count: Most rows to return.
+            rows: Rows to choose from, ascending; None: all.
+
+        Returns:
+            Pairs of row and cosine, best first; and whether a graph chose the candidates, so that one may be missing.
+        """
+        chosen = self._candidates(vector, count, rows)
+        return self._exact(vector, count, rows if chosen is None else chosen), chosen is not None
+
+    def _exact(self, vector: NDArray[np.float32], count: int, rows: NDArray[np.intp] | None) -> list[tuple[int, float]]:
         import numpy as np  # noqa: PLC0415
 
         few = rows is not None and len(rows) * 4 < len(self.uids)
@@ -84,6 +124,27 @@ class VectorTable:
         best = best[np.lexsort((best, -scores[best]))]
         places = best if rows is None else rows[best]
         return [(int(row), float(score)) for row, score in zip(places, scores[best], strict=True)]
+
+    def _candidates(
+        self, vector: NDArray[np.float32], count: int, rows: NDArray[np.intp] | None
+    ) -> NDArray[np.intp] | None:
+        """Rows that hold the nearest ones, by the graph, and all that it doesn't cover; None: better compare all."""
+        import numpy as np  # noqa: PLC0415
+
+        graph, allowed = self._graph, len(self.uids) if rows is None else len(rows)
+        if graph is None or allowed <= FEW_ROWS:
+            return None
+        wanted = max(CANDIDATES, int(OVERSAMPLING * count * len(graph.nodes) / allowed))
+        if wanted > MANY_CANDIDATES:
+            return None
+        found = self._row_of_node[graph.nearest(vector, wanted)]
+        found, beside = np.sort(found[found >= 0]), self._uncovered
+        if rows is not None:
+            found, beside = found[_places(found, rows) >= 0], beside[_places(beside, rows) >= 0]
+        if len(found) < min(count, allowed - len(beside)):
+            return None
+        merged: NDArray[np.intp] = np.union1d(found, beside)
+        return merged
 
     def _load(self, cache: Path) -> NDArray[np.float32]:
         import numpy as np  # noqa: PLC0415
@@ -124,6 +185,16 @@ class VectorTable:
         if not isinstance(data, bytes) or len(data) != 4 * self._dimensions:
             raise RetrieverError("a passage of the index has no vector of its size; index the documents again")
         return np.frombuffer(data, dtype="<f4")
+
+
+def _places(values: NDArray[Any], among: NDArray[Any]) -> NDArray[np.intp]:
+    """Where each value stands in a sorted array; -1 where it doesn't."""
+    import numpy as np  # noqa: PLC0415
+
+    if not len(among):
+        return np.full(len(values), -1, dtype=np.intp)
+    at = np.minimum(np.searchsorted(among, values), len(among) - 1)
+    return np.where(among[at] == values, at, -1)
 
 
 def _modified(path: Path) -> float:

@@ -34,6 +34,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[IndexProgress], None] | N
 
 
 def _words(progress: IndexProgress) -> str:
+    if progress.to_link:
+        return f"all documents are safe; {progress.linked:,} of {progress.to_link:,} vectors linked for quick searches"
     of = f" of {progress.total:,}" if progress.total is not None else ""
     failed = f", {progress.failed:,} failed" if progress.failed else ""
     left = progress.remaining_seconds
