@@ -35,7 +35,14 @@ class Family:
     `odd` gives replies for the questions of some of the sub-agents.
     """
 
-    def __init__(self, code, *, child="a = llm_query(P[:300])\nFINAL(len(a) > 0)", odd=(), usage=True):
+    def __init__(
+        self,
+        code,
+        *,
+        child="a = llm_batch([P[:300] + str(n) for n in range(6)])\nFINAL(len(a) == 6)",
+        odd=(),
+        usage=True,
+    ):
         self.code, self.child, self.odd, self.usage = code, child, dict(odd), usage
         self.usd, self.tokens, self.calls, self.lock = 0.0, 0, 0, threading.Lock()
 
