@@ -1,9 +1,10 @@
 """The system message in four lengths: how each `prompt_variant` words its parts.
 
-`default` is for capable models with room. `cost_warning` is it with a warning, for models that make a sub-call for every
-line: the RLM paper (arXiv 2512.24601, appendix) gives its prompt for Qwen3-Coder a warning of this kind, and not the one
-for GPT-5. `small_context` is for root models with windows of 8,000 to 32,000 tokens: a shorter message, small print-outs,
-small sub-calls. `compact` is for models that need no explanation, or whose every token counts: names and rules alone.
+`default` (about 2,700 characters for a text and the REPL `exec`) is for capable models with room. `cost_warning` (3,200)
+is it with a warning, for models that make a sub-call for every line: the RLM paper (arXiv 2512.24601, appendix) gives its
+prompt for Qwen3-Coder a warning of this kind, and not the one for GPT-5. `small_context` (2,100) is for root models with
+windows of 8,000 to 32,000 tokens: small print-outs, small sub-calls. `compact` (1,300) is for strong models that need no
+explanation, and cheap runs in which every token counts: names and rules alone.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ are never cut: keep long text in them, print what you need to see.""",
         "ctx.find(pattern, regex=False, ignore_case=False, max_results=100): list of (start, end, text, doc, line)",
         "ctx.slice(start, end): the text between two offsets of find",
         "ctx.chunk(size, overlap=0): pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
-        "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths(): document by document",
+        "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths()",
         "peek(n=2000), tail(n=2000), lenP(): beginning, end, size",
         "extract_after(marker, max_len=128): what follows a marker: `extract_after('Invoice no:')`",
     ),

@@ -27,6 +27,9 @@ _SHOWN = {
     "direct_call": "model",
     "last_call": "model",
     "repl_exec": "code",
+    "recursive_subcall": "agent",
+    "sub_root_call": "model",
+    "sub_repl_exec": "code",
     "guard": "guard",
     "correction": "correct",
     "retry": "retry",
@@ -103,7 +106,10 @@ def _what(step: TraceStep) -> str:
         {
             "route": step.reason,
             "repl_exec": step.error or step.stdout or step.code,
+            "recursive_subcall": step.error or step.prompt,
+            "sub_repl_exec": step.error or step.stdout or step.code,
             "root_call": step.error or step.output,
+            "sub_root_call": step.error or step.output,
             "direct_call": step.error or step.output,
             "last_call": step.error or step.output,
         }.get(step.kind)
