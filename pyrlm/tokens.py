@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pyrlm.token_features import Features
 from pyrlm.token_features import estimate as features_of
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenCounter", "TokenEstimate", "counter_for"]
 
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
 _SAMPLES, _MORE_SAMPLES = 128, 256
 _WHOLE_CHARS = _SAMPLES * SAMPLE_CHARS  # up to here counting all costs no more than counting samples
 _EXACT_CHARS = 200_000  # counted exactly where it decides: about 10 ms
 _BOUND_CHARS = 4_000_000  # beyond any window: the bound is the number of bytes
-_KEPT_BOUNDS = 2_048
+_KEPT = 2_048
 
 # Tokens of other vocabularies against o200k_base, measured on 65 kinds of text with the tokenizers of Llama 3 and 4,
 # Claude 2, Mistral 7B, Mistral Nemo, SmolLM2 and cl100k_base: on Latin scripts 0.7 to 1.8 times as many; some take each
@@ -74,6 +77,8 @@ class TokenCounter:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._bounds: dict[tuple[int, int, bool], int] = {}
+        self._counts: dict[tuple[int, int], int] = {}
+        self._measured: dict[tuple[int, int], Features] = {}
 
     @property
     def vocabulary(self) -> str | None:
@@ -92,7 +97,9 @@ class TokenCounter:
         encoding = self._tokenizer.encoding
         if len(text) > (_EXACT_CHARS if encoding is not None else _WHOLE_CHARS):
             return self._sampled(Joined([text]), _SAMPLES).best
-        return count_tokens(encoding, text) if encoding is not None else round(self._features(text).best)
+        if encoding is None:
+            return round(self._features(text).best)
+        return _kept(self._counts, (hash(text), len(text)), lambda: count_tokens(encoding, text))
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """Return the best number for a chat request."""
@@ -108,14 +115,7 @@ class TokenCounter:
         encoding = self._tokenizer.encoding
         if len(text) < SAMPLE_CHARS:
             return self._bound(text)
-        key = (hash(text), len(text), encoding is not None)
-        bound = self._bounds.get(key)
-        if bound is None:
-            bound = self._bound(text)
-            if len(self._bounds) >= _KEPT_BOUNDS:
-                self._bounds.clear()
-            self._bounds[key] = bound
-        return bound
+        return _kept(self._bounds, (hash(text), len(text), encoding is not None), lambda: self._bound(text))
 
     def upper_bound_message(self, message: Message) -> int:
         """Return a number that one message in a request doesn't pass, its frame in the chat template included."""
@@ -208,7 +208,7 @@ class TokenCounter:
         return Features(_FOREIGN_LOW * found.low, found.best, min(most, _bytes(text)))
 
     def _features(self, text: str) -> Features:
-        return features_of(text, self._tokenizer.name)
+        return _kept(self._measured, (hash(text), len(text)), lambda: features_of(text, self._tokenizer.name))
 
     def _bound(self, text: str) -> int:
         size = _bytes(text)
@@ -222,6 +222,17 @@ class TokenCounter:
         else:
             base = (1.0 if self._tokenizer.own else _FOREIGN_BOUND_FEATURES) * self._features(text).high
         return min(size, ceil(base) + _digits(text) + _runs(text) + _bytes_beyond_latin(text) + 2)
+
+
+def _kept(known: dict[Key, Found], key: Key, find: Callable[[], Found]) -> Found:
+    """Return what is known under `key`, or find it out; system messages, questions and texts come again and again."""
+    found = known.get(key)
+    if found is None:
+        found = find()
+        if len(known) >= _KEPT:
+            known.clear()
+        known[key] = found
+    return found
 
 
 @cache

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pyrlm.adapters.base import Usage
@@ -167,7 +167,7 @@ class Recorder:
     def record(self, kind: StepKind, **values: Any) -> TraceStep:
         """Record an event; `values` are the fields of `TraceStep` but for its number and time."""
         with self._lock:
-            step = _clean(TraceStep(step_id=len(self.trace.steps) + 1, kind=kind, time=time.time(), **values))
+            step = TraceStep(step_id=len(self.trace.steps) + 1, kind=kind, time=time.time(), **_clean(values))
             self.trace.steps.append(step)
             self._write(step)
         if self._listener is not None:
@@ -231,16 +231,19 @@ class _Branch(Recorder):
         """Nothing: the file is the run's."""
 
 
-def _clean(step: TraceStep) -> TraceStep:
+_TEXTS = ("prompt", "output", "code", "stdout", "error", "reason")
+_PLAIN = frozenset({int, float, bool, type(None)})
+
+
+def _clean(values: dict[str, Any]) -> dict[str, Any]:
     """Take secrets out and cut long texts, so that a trace is safe to keep and to show."""
-    changes: dict[str, Any] = {}
-    for name in ("prompt", "output", "code", "stdout", "error", "reason"):
-        value = getattr(step, name)
-        if value:
-            changes[name] = _shorten(redact(value))
-    if step.data:
-        changes["data"] = _clean_data(step.data)
-    return replace(step, **changes) if changes else step
+    for name in _TEXTS:
+        text = values.get(name)
+        if text:
+            values[name] = _shorten(redact(text))
+    if values.get("data"):
+        values["data"] = _clean_data(values["data"])
+    return values
 
 
 def _shorten(text: str) -> str:
@@ -251,6 +254,11 @@ def _shorten(text: str) -> str:
 
 
 def _clean_data(value: Any) -> Any:
+    if type(value) is dict:  # most of what is recorded: numbers under names
+        return {
+            key if type(key) is str else str(key): item if type(item) in _PLAIN else _clean_data(item)
+            for key, item in value.items()
+        }
     if isinstance(value, str):
         return _shorten(redact(value))
     if isinstance(value, Mapping):
