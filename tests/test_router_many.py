@@ -122,6 +122,7 @@ def test_what_the_questions_themselves_raise_comes_after_the_answers_to_those_be
         (None, {}, "expected a list"),
         (["q"], {"concurrency": 0}, "a whole number above 0"),
         (["q"], {"concurrency": True}, "a whole number above 0"),
+        (["q"], {"checkpoint": "run.db"}, "holds one run"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_begun(queries, options, message):
