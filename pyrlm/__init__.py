@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.citations import Citation
     from pyrlm.context import Context
+    from pyrlm.conversation import Conversation
     from pyrlm.costs import Cost, Costs
     from pyrlm.errors import PolicyError, PyRLMError
     from pyrlm.events import TraceStep
@@ -32,6 +33,7 @@ __all__ = [
     "Budget",
     "Citation",
     "Context",
+    "Conversation",
     "Cost",
     "Costs",
     "DiskCache",
@@ -57,6 +59,7 @@ _HOMES = {
     "Budget": "pyrlm.budget",
     "Citation": "pyrlm.citations",
     "Context": "pyrlm.context",
+    "Conversation": "pyrlm.conversation",
     "Cost": "pyrlm.costs",
     "Costs": "pyrlm.costs",
     "DiskCache": "pyrlm.cache",

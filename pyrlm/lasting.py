@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.session import Session
 
-__all__ = ["Lasting", "Relay"]
+__all__ = ["AskingClock", "Lasting", "Relay", "binds"]
 
 
 class Relay:
@@ -51,3 +54,40 @@ class Lasting:
     functions: dict[str, HostFunction] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     relay: Relay = field(default_factory=Relay)
+
+
+def binds(sources: Iterable[str], name: str) -> bool:
+    """Whether one of these pieces of code gives `name` a value."""
+    return any(
+        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name
+        for source in sources
+        for node in _nodes(source)
+    )
+
+
+def _nodes(source: str) -> Iterator[ast.AST]:
+    try:
+        return ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError):  # code that never ran
+        return iter(())
+
+
+class AskingClock:
+    """Counts the seconds during which questions are answered; it stands still between them."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since: float | None = None
+
+    def seconds(self) -> float:
+        """Return the seconds so far."""
+        return self._before + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let it go on."""
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._before, self._since = self.seconds(), None

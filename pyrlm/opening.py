@@ -35,7 +35,7 @@ def further_question(session: Session, notes: Sequence[str]) -> str:
     """Return the message that puts another question, over the same material."""
     form = [schema_note(session.schema.shown())] if session.schema is not None else []
     told = [*form, *notes, session.stage.instruction]
-    return f"Next question. {prompts.first_message(session.query, None, notes=told)}"
+    return prompts.first_message(session.query, None, notes=told, heading="Next question")
 
 
 def _system(session: Session) -> str:

@@ -29,9 +29,16 @@ _SAMPLE_CHARS = 400
 _QUERY_CHARS = 20_000
 
 
-def first_message(query: str, context: Context | None, *, instruction: str = "", notes: Iterable[str] = ()) -> str:
+def first_message(
+    query: str,
+    context: Context | None,
+    *,
+    instruction: str = "",
+    notes: Iterable[str] = (),
+    heading: str = "Question",
+) -> str:
     """Return the first user message: query, kind and size of the material, a sample of bounded size."""
-    parts = [f"Question: {_bounded(query, _QUERY_CHARS)}"]
+    parts = [f"{heading}: {_bounded(query, _QUERY_CHARS)}"]
     if instruction:
         parts.append(_RULES.format(instruction=instruction))
     if context is not None:

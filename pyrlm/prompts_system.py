@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyrlm.errors import ConfigurationError
 from pyrlm.prompts_template import PromptTemplate
@@ -12,6 +12,8 @@ from pyrlm.prompts_variants import DATA_RULE, VARIANTS, Wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pyrlm.rlm import RLM
 
 __all__ = ["check_prompt_options", "compose_system", "subcalls_opened", "without_subcalls"]
 
@@ -111,25 +113,26 @@ def without_subcalls(error: str) -> str:
     return f"{error}\nThis run has no sub-calls and no sub-agents: find the answer with code alone."
 
 
-def check_prompt_options(system_prompt: Any, variant: Any, *, enable_sub_calls: bool, require_subcall: bool) -> None:
+def check_prompt_options(rlm: RLM) -> None:
     """Check the options of a run that shape its system message.
 
     Raises:
         ConfigurationError: One can't be used, or two contradict each other.
     """
+    own, variant = rlm.system_prompt, rlm.prompt_variant
     if not isinstance(variant, str) or variant not in VARIANTS:
         known = ", ".join(map(repr, VARIANTS))
         raise ConfigurationError(f"RLM(prompt_variant={variant!r}): expected one of {known}.")
-    if system_prompt is not None and not isinstance(system_prompt, str | PromptTemplate):
+    if own is not None and not isinstance(own, str | PromptTemplate):
         raise ConfigurationError(
-            f"RLM(system_prompt={type(system_prompt).__name__}): expected a string, a PromptTemplate, or None."
+            f"RLM(system_prompt={type(own).__name__}): expected a string, a PromptTemplate, or None."
         )
-    if isinstance(system_prompt, str) and system_prompt and variant != "default":
+    if isinstance(own, str) and own and variant != "default":
         raise ConfigurationError(
             f"RLM(prompt_variant={variant!r}, system_prompt=…): a plain text takes the place of the whole message, so the "
             "variant would change nothing; leave one of them out, or put the parts into a PromptTemplate."
         )
-    if require_subcall and not enable_sub_calls:
+    if rlm.require_subcall_before_final and not rlm.enable_sub_calls:
         raise ConfigurationError(
             "RLM(require_subcall_before_final=True, enable_sub_calls=False): no answer could pass; leave one of them out."
         )

@@ -58,8 +58,8 @@ go on until you can answer. To run code, reply with a fence:
 ```python
 {example}
 ```
-Print-out is cut to {max_output_chars} characters (`last_output` holds the whole). Variables stay from step to step and \
-are never cut: keep long text in them, print what you need to see.""",
+Print-out is cut to {max_output_chars} characters (`last_output` holds the whole). Variables stay and are \
+never cut: keep long text in them, print what you need to see.""",
     text_names=(
         "P (also context): the whole text, one str: `P[:500]`, `re.findall(r'\\d{4}', P)`",
         "ctx.find(pattern, regex=False, ignore_case=False, max_results=100): list of (start, end, text, doc, line)",
@@ -67,7 +67,7 @@ are never cut: keep long text in them, print what you need to see.""",
         "ctx.chunk(size, overlap=0): pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
         "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths()",
         "peek(n=2000), tail(n=2000), lenP(): beginning, end, size",
-        "extract_after(marker, max_len=128): what follows a marker: `extract_after('Invoice no:')`",
+        "extract_after(marker, max_len=128): what follows `marker`",
     ),
     sub_names=(
         (
@@ -76,8 +76,8 @@ are never cut: keep long text in them, print what you need to see.""",
         ),
         "llm_batch(prompts): many at once, answers in order: `llm_batch([q + c for c in chunks])`",
         (
-            "ask(question, text): about one piece, returns str; ask_chunks(question, chunks): about each, returns a list; "
-            "ask_chunks_first(question, chunks): the first answer found; pick_first_answer(answers)"
+            "ask(question, text): about one piece; ask_chunks(question, chunks): about each, a list; "
+            "ask_chunks_first(question, chunks): the first answer; pick_first_answer(answers)"
         ),
     ),
     modules=_MODULES,

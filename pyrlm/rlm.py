@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.calls import Caller
     from pyrlm.checkpoint import Checkpoint
+    from pyrlm.conversation import Conversation
     from pyrlm.events import EventListener
     from pyrlm.guards import Candidate
     from pyrlm.handed import Handed
@@ -86,10 +87,9 @@ class RLM:
         subcall_temperature: Of sub-calls; None leaves it to the provider.
         subcall_max_tokens: Most tokens of a sub-call's reply, where the code names none.
         system_prompt: Takes the place of the built-in system message: a text as it is, or a `PromptTemplate` with its parts.
-        prompt_variant: Wording of the system message: ``"default"`` (about 2,500 characters for a text); ``"cost_warning"``
-            (3,000), for models that make too many sub-calls; ``"small_context"`` (1,900), for root models with small
-            windows; ``"compact"`` (1,100), for strong models where tokens count. See `pyrlm.prompts_variants`.
-        enable_sub_calls: False: code has no `llm_query` and its kin, and the model is not told of any.
+        prompt_variant: Wording of the system message (`pyrlm.prompts_variants`): ``"default"`` (2,700 characters for a
+            text), ``"cost_warning"`` (3,200), ``"small_context"`` (2,100) or ``"compact"`` (1,300).
+        enable_sub_calls: False: there is no `llm_query` and its kin, and the model is not told of any.
         instruction: The application's own rules, told apart from question and text.
         tools: Functions that code may call, or `Tool` objects; they run here, see `pyrlm.tools`.
         mcp_servers: MCP servers by name, or the path of the JSON file of other clients, see `pyrlm.mcp_config.Server`.
@@ -164,12 +164,7 @@ class RLM:
         check_retriever(self.retriever)
         check_tools(self.tools)
         check_servers(self.mcp_servers)
-        check_prompt_options(
-            self.system_prompt,
-            self.prompt_variant,
-            enable_sub_calls=self.enable_sub_calls,
-            require_subcall=self.require_subcall_before_final,
-        )
+        check_prompt_options(self)
         for name in _ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")
@@ -245,6 +240,12 @@ class RLM:
     async def aresume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RunResult:
         """Go on with a run from its file; see `resume`."""
         return await resume(self, path, context, self.output_schema if output_schema is None else output_schema)
+
+    def session(self, context: Any = None, *, policy: Policy | None = None) -> Conversation:
+        """Return a session for several questions over one context, as `run` takes it, and one REPL: a `Conversation`."""
+        from pyrlm.conversation import Conversation  # noqa: PLC0415 - most runs are alone
+
+        return Conversation(self, context, policy=policy)
 
     async def run_inputs(
         self,

@@ -11,6 +11,7 @@ from pyrlm import prompts
 from pyrlm.errors import InvalidRepliesExceeded, ReplCrashedError, RunStalled, WireError
 from pyrlm.evidence import check_quotes
 from pyrlm.guards import Candidate, Facts, better, is_grounded, objection
+from pyrlm.lasting import binds
 from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
 from pyrlm.typed_answers import fitted, spelled_out
 
@@ -95,7 +96,9 @@ async def _invalid(session: Session, parsed: Parsed, reply: Reply) -> Finished |
 
 def _has_auto_final(session: Session) -> bool:
     name = session.rlm.auto_finalize_var
-    return name is not None and any(variable.name == name for variable in session.repl.variables)
+    if name is None or all(variable.name != name for variable in session.repl.variables):
+        return False
+    return not session.question or binds(session.repl.own_sources, name)  # one of an earlier question is no answer
 
 
 async def _answered(session: Session, final: FinalAnswer | None, result: Execution | None) -> Finished | Continue:
