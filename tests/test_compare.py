@@ -1,4 +1,4 @@
-"""docs/compare.md: each row is linked to a test that exists and speaks of what the row names."""
+"""docs/compare.md and docs/pitfalls.md: each row is linked to tests that exist and speak of what the row names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pyrlm.adapters
 import pyrlm.retrievers
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "compare.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+COMPARE = ROOT / "docs" / "compare.md"
+PITFALLS = ROOT / "docs" / "pitfalls.md"
 LINK = re.compile(r"\[[^\]]+\]\(\.\./(tests/[\w/]+\.py)#(test_\w+)\)")
 NONE = "no counterpart"
 CODE = re.compile(r"`([^`]+)`")
@@ -23,10 +23,10 @@ CALL = re.compile(r"\b([A-Z]\w+)\(([^()]*)\)")
 KEYWORD = re.compile(r"\b(\w+)=")
 
 
-def rows():
-    """The rows of every table: heading above, the peer's words, what to write here, what shows it."""
+def rows(page):
+    """The rows of a page's tables, each with the heading above."""
     heading = ""
-    for line in TEXT.splitlines():
+    for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             heading = line.lstrip("# ")
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
@@ -34,7 +34,10 @@ def rows():
             yield pytest.param(heading, cells, id=f"{heading.split()[0]}: {cells[0][:50]}")
 
 
-ROWS = list(rows())
+ROWS = list(rows(COMPARE))
+"""Of three cells: the other project's words, what to write here, what shows it."""
+LINES = list(rows(PITFALLS))
+"""Of two cells: what goes wrong, what shows that it does not here."""
 
 
 def names_in(path):
@@ -46,17 +49,27 @@ def names_in(path):
     }
 
 
+def check_links(cell):
+    linked = LINK.findall(cell)
+    assert linked, "no test is linked"
+    for path, name in linked:
+        assert (ROOT / path).is_file(), path
+        assert name in names_in(path), f"{path} has no {name}"
+
+
+@pytest.mark.parametrize(("heading", "cells"), LINES)
+def test_a_pitfall_has_a_test_that_exists(heading, cells):
+    assert len(cells) == 2, "a line has two cells"
+    check_links(cells[1])
+
+
 @pytest.mark.parametrize(("heading", "cells"), ROWS)
 def test_a_row_has_a_test_that_exists_or_says_that_there_is_nothing(heading, cells):
     assert len(cells) == 3, "a row has three cells"
     if cells[1].startswith(NONE):
         assert not LINK.search(cells[2])
         return
-    linked = LINK.findall(cells[2])
-    assert linked, "no test is linked"
-    for path, name in linked:
-        assert (ROOT / path).is_file(), path
-        assert name in names_in(path), f"{path} has no {name}"
+    check_links(cells[2])
 
 
 @pytest.mark.parametrize(("heading", "cells"), ROWS)
@@ -93,8 +106,10 @@ def test_every_project_has_its_table():
     expected = {"pyrlm-runtime", "fast-rlm", "rlm-loop", "replm", "rlms", "dspy.RLM", "Elasticsearch", "LiteLLM's"}
     assert expected <= headings
     assert len(ROWS) > 150
+    assert len(LINES) > 70
 
 
-def test_links_stand_nowhere_else_and_point_into_the_repository():
-    for target in re.findall(r"\]\(([^)#]+)", TEXT):
-        assert target.startswith("http") or (PAGE.parent / target).exists(), target
+@pytest.mark.parametrize("page", [COMPARE, PITFALLS], ids=lambda page: page.name)
+def test_links_point_into_the_repository(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), target

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from pyrlm import RLM
+from pyrlm.adapters import FakeAdapter
 
 ROOT = Path(__file__).parent.parent
 GUARD = """
@@ -98,3 +103,26 @@ def test_the_wheel_is_small_and_holds_code_and_types(installed):
     assert (site / "pyrlm" / "py.typed").exists()
     scripts = next(site.glob("*.dist-info/entry_points.txt")).read_text()
     assert "pyrlm = pyrlm.cli:main" in scripts
+
+
+@pytest.mark.parametrize("backend", ["exec", "monty"])
+def test_a_run_waits_for_nothing_but_what_it_asked(backend, monkeypatch):
+    slept, sleep, asleep = [], time.sleep, asyncio.sleep
+
+    def waited(seconds):
+        sleep(seconds)
+        slept.append(seconds)
+
+    async def awaited(seconds, result=None):
+        value = await asleep(seconds, result)
+        slept.append(seconds)  # of one that was cancelled nothing is kept
+        return value
+
+    monkeypatch.setattr(time, "sleep", waited)
+    monkeypatch.setattr(asyncio, "sleep", awaited)
+    for _ in range(3):
+        adapter = FakeAdapter(
+            ["```python\nprint(llm_query('q'))\n```", "FINAL: x"], rules=[("You are a sub-LLM", "yes")]
+        )
+        assert RLM(adapter, repl_backend=backend).run("q", "some text").output == "x"
+    assert max(slept, default=0) < 0.1, "a run has begun or ended with a pause of a fixed length"
