@@ -63,7 +63,7 @@ never cut: keep long text in them, print what you need to see.""",
     text_names=(
         "P (also context): the whole text, one str: `P[:500]`, `re.findall(r'\\d{4}', P)`",
         "ctx.find(pattern, regex=False, ignore_case=False, max_results=100): list of (start, end, text, doc, line)",
-        "ctx.slice(start, end): the text between two offsets of find",
+        "ctx.slice(start, end): the text between two offsets",
         "ctx.chunk(size, overlap=0): pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
         "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths()",
         "peek(n=2000), tail(n=2000), lenP(): beginning, end, size",
@@ -72,7 +72,7 @@ never cut: keep long text in them, print what you need to see.""",
     sub_names=(
         (
             "llm_query(prompt): ask a sub-model, returns str: `llm_query('Sum up in one line:\\n' + piece)`; "
-            "with schema={'name': 'str', 'year': 'int | None'} or schema='list[str]' (also in llm_batch) it returns such data"
+            "schema={'name': 'str', 'year': 'int | None'} or schema='list[str]' (also in llm_batch) makes it data"
         ),
         "llm_batch(prompts): many at once, answers in order: `llm_batch([q + c for c in chunks])`",
         (
