@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm import portal
-from pyrlm.budget import Budget
-from pyrlm.calls import Caller
-from pyrlm.context import Context
-from pyrlm.errors import PyRLMError
-from pyrlm.evidence import open_searches
-from pyrlm.inputs import with_schema
-from pyrlm.models import Model
 from pyrlm.policy import Policy
 from pyrlm.rlm import RLM
 from pyrlm.routers.config import RouterConfig
-from pyrlm.routers.cost_summary import Ledger
-from pyrlm.routers.decision import RouteDecision, decide
-from pyrlm.routers.durable import answered, as_recorded, resumed
-from pyrlm.routers.escalation import answer_by_routes
-from pyrlm.routers.limits import usable_tokens
-from pyrlm.routers.many import BatchItem, BatchOptions, answer_many, check_batch
-from pyrlm.routers.outcome import conclude
+from pyrlm.routers.engine import Engine
+from pyrlm.routers.many import BatchOptions, check_batch
 from pyrlm.routers.overruled import with_numbers
-from pyrlm.routers.prefix import SharedPrefix
-from pyrlm.routers.request import (
-    DecideOptions,
-    Request,
-    RunOptions,
-    check_names,
-    check_options,
-    make_request,
-    profile_named,
-)
-from pyrlm.routers.streaming import Screen, watched
-from pyrlm.routers.verify import verify
-from pyrlm.routers.work import Work
-from pyrlm.trace import Recorder
-from pyrlm.trace_file import SharedFile
+from pyrlm.routers.request import DecideOptions, RunOptions, check_names, check_options, profile_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
@@ -50,7 +21,8 @@ if TYPE_CHECKING:
     from pyrlm.cache import DiskCache
     from pyrlm.events import EventListener
     from pyrlm.routers.cost_summary import CostSummary
-    from pyrlm.routers.decision import Facts
+    from pyrlm.routers.decision import RouteDecision
+    from pyrlm.routers.many import BatchItem
     from pyrlm.routers.profiles import ExecutionProfile
     from pyrlm.routers.result import RouterResult
     from pyrlm.routers.stream_events import StreamEvent
@@ -105,22 +77,24 @@ class SmartRouter:
         self.cache = cache
         self.profile = profile_named(profile)
         self.on_limit = on_limit
-        self._listener, self._trace_path = event_listener, trace_path
         root = with_numbers(adapter, price=self.config.price, context_window=self.config.context_window)
         sub = with_numbers(subcall_adapter, price=self.config.subcall_price, context_window=None)
-        self._rlm = RLM(
-            root,
-            subcall_adapter=sub,
-            policy=self.policy,
-            cache=cache,
-            on_limit="raise",
-            retriever=retriever,
-            **options,
+        self._engine = Engine(
+            RLM(
+                root,
+                subcall_adapter=sub,
+                policy=self.policy,
+                cache=cache,
+                on_limit="raise",
+                retriever=retriever,
+                **options,
+            ),
+            self.config,
+            self.profile,
+            raise_errors=on_limit == "raise",
+            listener=event_listener,
+            trace_path=trace_path,
         )
-        self._root = Model(root)
-        self._thresholds = {"config": self.config, "profile": self.profile}
-        self._thinks = threading.Event()
-        self._ledger = Ledger()
 
     def decide(self, query: Query, context: Any = None, **how: Unpack[DecideOptions]) -> RouteDecision:
         """Decide which route `query` takes over `context`: no model call, no waiting. Arguments as for `run`.
@@ -128,7 +102,7 @@ class SmartRouter:
         The same input gives the same decision, once the model's vocabulary is loaded or known to be missing.
         """
         check_names(how, DecideOptions)
-        return self._decision(make_request(query, context, how, self.profile))[0]
+        return self._engine.decision(query, context, how)
 
     def run(self, query: Query, context: Any = None, **how: Unpack[RunOptions]) -> RouterResult:
         """Answer `query` over `context`. Works from scripts, threads and inside a running loop.
@@ -154,8 +128,7 @@ class SmartRouter:
     async def arun(self, query: Query, context: Any = None, **how: Unpack[RunOptions]) -> RouterResult:
         """Answer `query` over `context`; see `run`. A cancelled `arun` leaves no process, task or request behind."""
         check_names(how, RunOptions)
-        asked = (query, context, how, self._caller(self.policy, Recorder(self._listener, self._trace_path)))
-        return await answered(self._rlm, self._thresholds, asked, self._answer)
+        return await self._engine.run(query, context, how)
 
     def resume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RouterResult:
         """Go on with a run from the file that it was given as `checkpoint`; see `RLM.resume`."""
@@ -163,8 +136,7 @@ class SmartRouter:
 
     async def aresume(self, path: str | Path, context: Any = None, *, output_schema: Any = None) -> RouterResult:
         """Go on with a run from its file; see `resume`."""
-        caller = self._caller(self.policy, Recorder(self._listener, self._trace_path))
-        return await resumed(self._rlm, self._thresholds, (path, context, output_schema, caller), self._answer)
+        return await self._engine.resume(path, context, output_schema)
 
     def run_many(
         self, queries: Iterable[Query], context: Any = None, **how: Unpack[BatchOptions]
@@ -194,27 +166,7 @@ class SmartRouter:
         """Answer many questions; see `run_many`. Close it (`contextlib.aclosing`) where it is left early."""
         check_names(how, BatchOptions)
         check_batch(queries, how)
-        return self._many(queries, context, how)
-
-    async def _many(self, queries: Iterable[Query], context: Any, how: BatchOptions) -> AsyncGenerator[BatchItem, None]:
-        material = None if context is None else await asyncio.to_thread(Context.of, context)
-        how = {**how, "output_schema": with_schema(self._rlm, how.get("output_schema")).output_schema}
-        file = SharedFile(self._trace_path) if self._trace_path is not None else None
-        shared = self._caller(how.get("total_policy") or Policy.only(), Recorder())
-        prefix = SharedPrefix()
-
-        async def answer(index: int, query: Query) -> RouterResult:
-            recorder = Recorder(self._listener, file.of_run(index) if file is not None else None)
-            caller = shared.of_run(shared.budget.child(self.policy), recorder)
-            return await self._answer(query, material, how, caller, prefix)
-
-        try:
-            async with aclosing(answer_many(queries, answer, how.get("concurrency", shared.limit))) as items:
-                async for item in items:
-                    yield item
-        finally:
-            if file is not None:
-                file.close()
+        return self._engine.many(queries, context, how)
 
     def stream(
         self, query: Query, context: Any = None, **how: Unpack[RunOptions]
@@ -233,68 +185,8 @@ class SmartRouter:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Answer `query` and yield what happens; see `stream`. Close it (`contextlib.aclosing`) where it is left early."""
         check_names(how, RunOptions)
-        return self._stream(query, context, how)
-
-    async def _stream(self, query: Query, context: Any, how: RunOptions) -> AsyncGenerator[StreamEvent, None]:
-        typed = how.get("output_schema") is not None or self._rlm.output_schema is not None
-        screen = Screen(self._listener, self._thinks, text=not typed)
-        caller = self._caller(self.policy, Recorder(screen.hear, self._trace_path))
-        caller.shows = screen.shows
-        asked = (query, context, how, caller)
-        begun = watched(screen, lambda: answered(self._rlm, self._thresholds, asked, self._answer))
-        async with aclosing(begun) as events:
-            async for event in events:
-                yield event
+        return self._engine.stream(query, context, how)
 
     def cost_summary(self) -> CostSummary:
         """Add up what all runs have cost since this router was made: by model, by depth and by route. Any thread may ask."""
-        return self._ledger.summary()
-
-    def _caller(self, policy: Policy, recorder: Recorder) -> Caller:
-        return Caller(Budget(policy), recorder, self.cache, self._rlm.max_concurrent_subcalls)
-
-    async def _answer(
-        self, query: Query, context: Any, how: RunOptions, caller: Caller, prefix: SharedPrefix | None = None
-    ) -> RouterResult:
-        recorder = caller.recorder
-        try:
-            request = make_request(query, context, how, self.profile)
-            work = self._work(request, caller, how.get("output_schema"), prefix)
-            routes = (work.decision.route, *(work.decision.escalation if how.get("escalate", True) else ()))
-            answer = await answer_by_routes(work, routes)
-            checkable = work.decision.verify and answer.says_something and answer.error is None
-            verdict = await verify(work, answer) if checkable else None
-            return conclude(work, answer, verdict, raise_errors=self.on_limit == "raise")
-        except PyRLMError as error:
-            error.trace = recorder.trace
-            raise
-        finally:
-            self._ledger.add(recorder.trace)
-            recorder.close()
-
-    def _decision(self, request: Request) -> tuple[RouteDecision, Facts]:
-        facts = request.facts(self._root, self.config, self.policy, self._rlm.retriever)
-        return decide(facts, self.config), facts
-
-    def _work(self, request: Request, caller: Caller, output_schema: Any, prefix: SharedPrefix | None) -> Work:
-        """Begin a run: its decision and its trace."""
-        recorder = caller.recorder
-        chars = request.context.len_chars() if request.context is not None else 0
-        recorder.record("run_started", prompt=request.query, data={"chars": chars})
-        decision, facts = self._decision(request)
-        decision = as_recorded(decision, caller.effects)
-        recorder.record("route", reason=decision.explain(), data=decision.as_dict())
-        return Work(
-            query=request.query,
-            asked=request.asked,
-            context=request.context if request.context is not None else Context.from_text(""),
-            decision=decision,
-            config=self.config,
-            rlm=with_schema(self._rlm, output_schema),
-            root=self._root,
-            caller=caller,
-            usable_tokens=usable_tokens(facts.window, facts.query_tokens, self.config),
-            plan=request.plan,
-            prefix=prefix,
-            searches=open_searches(self._rlm.retriever, recorder, caller.effects),
-        )
+        return self._engine.ledger.summary()

@@ -21,6 +21,7 @@ from pyrlm.errors import (
 )
 from pyrlm.routers import RecordedRun
 from pyrlm.routers.prefix import prompt_bound
+from pyrlm.tokens import counter_for
 
 TEXT = "The warranty lasts 24 months.\nThe battery is not covered.\nReturns go to Lyon.\n"
 LONG = "Nothing of interest happened on that day in the quiet harbour town.\n" * 1_500
@@ -351,7 +352,7 @@ def test_what_a_loop_kept_for_its_last_call_is_free_for_the_next_route():
         return route(script, query="How many harbours are there?", context=text, config=config, policy=limit)
 
     free, adapter = run(Policy(max_total_tokens=None))
-    prompt = prompt_bound(SmartRouter(adapter)._root.counter, adapter.calls[-1].messages)
+    prompt = prompt_bound(counter_for("fake"), adapter.calls[-1].messages)
     before = free.tokens_used - free.attempts[-1].tokens
     assert [attempt.route for attempt in free.attempts] == ["rlm", "baseline"]
     tight, _ = run(Policy(max_total_tokens=before + prompt + 20))
