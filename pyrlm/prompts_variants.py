@@ -54,7 +54,7 @@ _MODULES = "`re json math collections itertools` need no import. SHOW_VARS() lis
 _DEFAULT = Wording(
     role="""\
 You answer a question about material that is too long to read at once, in a Python REPL: write code, see what it prints, \
-go on until you can answer. To run code, reply with a fence:
+go on until you can answer. Code goes into a fence:
 ```python
 {example}
 ```
@@ -63,7 +63,7 @@ never cut: keep long text in them, print what you need to see.""",
     text_names=(
         "P (also context): the whole text, one str: `P[:500]`, `re.findall(r'\\d{4}', P)`",
         "ctx.find(pattern, regex=False, ignore_case=False, max_results=100): list of (start, end, text, doc, line)",
-        "ctx.slice(start, end): the text between two offsets",
+        "ctx.slice(start, end): text between two offsets",
         "ctx.chunk(size, overlap=0): pieces of `size` characters; ctx.chunk_documents(docs_per_chunk=10)",
         "ctx.get_document(i), ctx.num_documents(), ctx.document_lengths()",
         "peek(n=2000), tail(n=2000), lenP(): beginning, end, size",
