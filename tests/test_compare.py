@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,15 @@ LINES = list(rows(PITFALLS))
 """Of two cells: what goes wrong, what shows that it does not here."""
 
 
+@cache
+def text_of(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@cache
 def names_in(path):
     """Names of the tests of a file, those that it takes from another included."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    tree = ast.parse(text_of(path))
     found = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     return found | {
         name.asname or name.name for node in tree.body if isinstance(node, ast.ImportFrom) for name in node.names
@@ -74,7 +81,7 @@ def test_a_row_has_a_test_that_exists_or_says_that_there_is_nothing(heading, cel
 
 @pytest.mark.parametrize(("heading", "cells"), ROWS)
 def test_what_a_row_names_is_spoken_of_in_its_tests(heading, cells):
-    told = "\n".join((ROOT / path).read_text(encoding="utf-8") for path, _ in LINK.findall(cells[2]))
+    told = "\n".join(text_of(path) for path, _ in LINK.findall(cells[2]))
     for code in CODE.findall(cells[1]):
         for option in KEYWORD.findall(code):
             assert not told or option in told, f"{option}= is not in the tests that are linked"

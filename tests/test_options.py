@@ -115,6 +115,19 @@ def test_a_condition_on_the_answer_is_a_schema():
     assert result.value == Report(summary="short" * 5, author="Ann")
 
 
+def test_the_steps_of_sub_agents_are_limited():
+    def model(messages):
+        if "You are a sub-agent" in messages[1]["content"]:
+            return python(f"print({len(messages)})")
+        return python("print(rlm_query('q', P[:50]))") if len(messages) == 2 else "FINAL: x"
+
+    for steps in (2, 5):
+        result = RLM(FakeAdapter(rules=[("", model)]), subagent_max_steps=steps).run("q", TEXT)
+        assert result.output == "x"
+        assert len(result.trace.of_kind("sub_root_call")) == steps
+        assert "max_steps" in result.trace.of_kind("repl_exec")[-1].stdout
+
+
 def test_two_runtimes_of_one_process_share_nothing():
     async def both():
         models = [FakeAdapter([python(f"x = {n}"), python("print(x)"), f"FINAL: {n}"]) for n in range(8)]
