@@ -74,7 +74,7 @@ class Engine:
         trace_path: str | Path | None,
     ) -> None:
         self.ledger = Ledger()
-        self._rlm = with_schema(rlm, None)
+        self._rlm, self._made = rlm, with_schema(rlm, None)
         self._policy = rlm.policy or Policy()
         self._config, self._profile, self._raise = config, profile, raise_errors
         self._listener, self._trace_path = listener, trace_path
@@ -101,7 +101,8 @@ class Engine:
     async def many(self, queries: Iterable[Any], context: Any, how: BatchOptions) -> AsyncGenerator[BatchItem, None]:
         """Answer many questions; see `SmartRouter.run_many`."""
         material = None if context is None else await asyncio.to_thread(Context.of, context)
-        how = {**how, "output_schema": with_schema(self._rlm, how.get("output_schema")).output_schema}
+        given = how.get("output_schema")
+        how = {**how, "output_schema": given and with_schema(self._rlm, given).output_schema}
         file = SharedFile(self._trace_path) if self._trace_path is not None else None
         shared = self._caller(how.get("total_policy") or Policy.only(), Recorder())
         prefix = SharedPrefix()
@@ -171,7 +172,7 @@ class Engine:
             context=request.context if request.context is not None else Context.from_text(""),
             decision=decision,
             config=self._config,
-            rlm=with_schema(self._rlm, output_schema),
+            rlm=self._made if output_schema is None else with_schema(self._rlm, output_schema),
             root=self._root,
             caller=caller,
             usable_tokens=usable_tokens(facts.window, facts.query_tokens, self._config),
