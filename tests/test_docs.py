@@ -12,7 +12,7 @@ import pytest
 from openai_server import LoopbackServer
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(
@@ -56,3 +56,10 @@ def test_a_block_runs_and_prints_what_the_page_says(code, printed, tmp_path):
 
 def test_there_are_blocks():
     assert len(BLOCKS) >= 7
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_block_of_python_is_left_out(page):
+    text = page.read_text(encoding="utf-8")
+    fences = re.findall(r"^[ \t>]*(?:`{3,}|~{3,})[ \t]*(?:py|ipython|>>>)", text, re.MULTILINE | re.IGNORECASE)
+    assert len(fences) == len(BLOCK.findall(text)), "a fence is indented, open, or has another tag"
