@@ -137,16 +137,17 @@ class Conversation:
         async with self._turn():
             materials, lasting = await self._loaded(), self._lasting
             if materials.empty and lasting.latest is None:
-                materials.begin_with(base)
+                self._begin_with(base)
                 return "P"
             assert base.material is not None
-            new = await asyncio.to_thread(materials.add, base.material)
-            self._untold.append(new.note)
-            lasting.functions.update(new.functions)
-            lasting.variables.update(new.variables)
+            new = await asyncio.to_thread(materials.prepared, base.material)
             await self._mend()
             if lasting.latest is not None:
                 self._lost = await lasting.latest.repl.give(new.functions, new.variables) or self._lost
+            materials.add(new)
+            self._untold.append(new.note)
+            lasting.functions.update(new.functions)
+            lasting.variables.update(new.variables)
             return new.name
 
     async def _answer(self, asked: Inputs, policy: Policy) -> RunResult:
@@ -212,8 +213,13 @@ class Conversation:
     async def _loaded(self) -> Materials:
         """Take in the context, once."""
         if self._materials is None:
-            self._materials = Materials(await take_in("", self._source, None))
+            self._begin_with(await take_in("", self._source, None))
+        assert self._materials is not None
         return self._materials
+
+    def _begin_with(self, base: Inputs) -> None:
+        self._materials = Materials(base)
+        self._lasting.base = base.context
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

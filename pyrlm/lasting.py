@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from pyrlm.context import Context
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.session import Session
 
@@ -44,6 +45,7 @@ class Lasting:
     Attributes:
         keep: Whether REPL, tools and transcript are kept when a run ends.
         latest: The latest run; None before the first.
+        base: The text that the REPL is started with, where `keep` is set.
         functions: Host functions of contexts that were added.
         variables: Variables of contexts that were added.
         relay: The way to the functions of the latest run.
@@ -51,6 +53,7 @@ class Lasting:
 
     keep: bool = False
     latest: Session | None = None
+    base: Context | None = None
     functions: dict[str, HostFunction] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     relay: Relay = field(default_factory=Relay)

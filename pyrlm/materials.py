@@ -30,12 +30,14 @@ class Added:
     Attributes:
         name: Its variable.
         note: What the model is told.
+        text: The text; None for data.
         functions: Host functions, those of its own `ctx`.
         variables: Variables.
     """
 
     name: str
     note: str
+    text: Context | None = None
     functions: Mapping[str, HostFunction] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,35 +65,29 @@ class Materials:
         """All texts as one context: its documents are theirs, one after the other."""
         return self._whole
 
-    def begin_with(self, base: Inputs) -> None:
-        """Take this as what the conversation begins with, where there was nothing."""
-        self.__init__(base)  # type: ignore[misc] # nothing is kept of an empty one
+    def add(self, new: Added) -> None:
+        """Add what was prepared."""
+        self.added.append(new)
+        if new.text is not None:
+            self._texts.append(new.text)
+            self._whole = _joined(self._texts)
 
-    def add(self, context: Context) -> Added:
-        """Add a text or data."""
+    def prepared(self, context: Context) -> Added:
+        """Return what adding a text or data takes."""
         number = len(self.added) + 2
         name, ctx = f"P{number}", f"ctx{number}"
         if isinstance(context, DataContext):
             note = added_data(name, outline(context.data), context.len_chars())
-            new = Added(name=name, note=note, variables={name: context.data})
-        else:
-            whole = context.len_chars() <= _MAX_VARIABLE
-            own = {
-                f"{ctx}.{key.removeprefix('ctx.')}": call
-                for key, call in context_functions(context).items()
-                if "." in key
-            }
-            note = added_text(name, ctx, context, whole=whole, known=bool(self._texts))
-            new = Added(
-                name=name,
-                note=note,
-                functions=own,
-                variables={name: context.separator.join(context.texts)} if whole else {},
-            )
-            self._texts.append(context)
-            self._whole = _joined(self._texts)
-        self.added.append(new)
-        return new
+            return Added(name=name, note=note, variables={name: context.data})
+        whole = context.len_chars() <= _MAX_VARIABLE
+        methods = {key: call for key, call in context_functions(context).items() if "." in key}
+        return Added(
+            name=name,
+            note=added_text(name, ctx, context, whole=whole, known=bool(self._texts)),
+            text=context,
+            functions={f"{ctx}.{key.removeprefix('ctx.')}": call for key, call in methods.items()},
+            variables={name: context.separator.join(context.texts)} if whole else {},
+        )
 
     def inputs(self, asked: Inputs) -> Inputs:
         """Return a question with this material."""

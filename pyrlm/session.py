@@ -77,7 +77,7 @@ class Session:
         self.query, self.context, self.schema = inputs.query, inputs.context, inputs.schema
         self.caller, self.budget, self.recorder = caller, caller.budget, caller.recorder
         model = Model(rlm.adapter)
-        self.base: Context | None = before.base if before is not None else self.context
+        self.base = self.lasting.base if self.lasting.keep else self.context
         self.coverage = handed.coverage or _coverage(self.context, before)
         self.searches = open_searches(rlm.retriever, self.recorder, caller.effects)
         if before is not None and before.searches is not None and self.searches is not None:
@@ -173,9 +173,9 @@ class Session:
         return functions | self.tools.functions()
 
     def _setup(self, functions: Mapping[str, HostFunction]) -> Setup:
-        of_text = context_functions(self.context) if self.context is not None else {}
+        of_text = context_functions(self.base) if self.base is not None else {}
         return Setup(
-            context=self.context,
+            context=self.base,
             functions={**of_text, **functions, **self.lasting.functions},
             variables={**self.inputs.variables, **self.lasting.variables},
             timeout=self.rlm.repl_timeout,
