@@ -23,6 +23,8 @@ OFFLINE = {
     "smart_router_demo": ["[literal]", "Route rlm", "heapq.py:", "unanswered", "verified: True", "p50/p95"],
     "deterministic_extraction": ["1000 values, 0 tokens", "1,516,000.00", "invoice-0000.txt:3", "returned damaged"],
     "cheap_submodel_pipeline": ["second run", "from the cache: 10", "subcall     10 calls", "BudgetLeft(steps=2"],
+    "chat_stream": ["Books may be kept for four weeks", "[answered by baseline, 1 citations", "closed on Mondays"],
+    "many_questions": ["1. How many weeks", "4. What does a lost card cost?", "5 runs: ", "extractive"],
     "own_model": ["complete: True, acomplete: True", "polite-extractive", "scripted: In the blue tin.", "ollama"],
 }
 EXAMPLES = sorted(OFFLINE)
@@ -33,6 +35,8 @@ SERVED = {
     "smart_router_demo": ["--question", "What is LICENSE for?", str(FOLDER.parent / "LICENSE"), *FAST],
     "deterministic_extraction": ["--question", "Who?", "--pattern", "a (\\w+)", str(FOLDER.parent / "LICENSE")],
     "cheap_submodel_pipeline": ["--reviews", "20", "--max-steps", "2", *FAST],
+    "chat_stream": ["--question", "How long?"],
+    "many_questions": FAST,
     "own_model": [],
 }
 

@@ -38,6 +38,14 @@ async def use() -> None:
     result = router.run("q", "text", profile="verify", escalate=False, output_schema=list[int])
     router.decide("q", "text", rout="baseline")  # type: ignore[call-arg] # there is no such option
     await router.arun("q", "text", escalate="no")  # type: ignore[arg-type] # of another type
+    for item in router.run_many(["q", {"find": "x"}], "text", concurrency=3, profile="hybrid"):
+        assert_type(item.result, RouterResult | None)
+    async for event in router.astream("q", "text", output_schema=int):
+        if event.kind == "text":
+            assert_type(event.text, str)
+        elif event.kind == "result":
+            assert_type(event.result, RouterResult)
+    assert_type(router.cost_summary().total.cost_usd, float | None)
     assert_type(result, RouterResult)
     assert_type(result.output, str)
     assert_type(result.value, Any)
