@@ -1,12 +1,17 @@
 """The embedded retriever against its own engines: indexing against raw tantivy, searches against the raw calls.
 
     python benchmarks/retrieval_bench.py [--passages 20000] [--per-document 8] [--queries 300] [--json]
+    python benchmarks/retrieval_bench.py --graph 100000 300000
 
 Synthetic text with Zipf's distribution of words. The raw side gets its passages already cut and writes id, title, text
 and metadata of each; the retriever gets documents, cuts and hashes them, and can filter, change and put together again
 what it writes. For a query the raw side builds the same query by hand (title and text, should-terms), searches, and
 reads the stored fields of its hits; the retriever also chooses previews and spreads documents. The two are called in
 turn, so that noise of the machine meets both.
+
+With --graph: vector search by the graph of neighbours beside exact search, on the same folder, at so many passages; how
+long the graph takes to build; and its recall@10. The vectors lie in clusters of 50, with 40 directions in common, which
+is harder than vectors of real text: 13,000 of all-MiniLM-L6-v2 gave a recall of 1.000.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import shutil
 import statistics
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +49,68 @@ class RandomEmbedder:
     def embed(self, texts):  # noqa: D102 - the protocol's
         made = np.random.default_rng(len(texts)).standard_normal((len(texts), DIMENSIONS)).astype(np.float32)
         return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+class ClusteredEmbedder:
+    """Vectors in clusters, decided by a checksum of the text."""
+
+    name = "clustered-384"
+    dimensions = DIMENSIONS
+
+    def __init__(self, topics):
+        rng = np.random.default_rng(7)
+        self.topics = topics
+        self.directions = rng.standard_normal((40, DIMENSIONS)).astype(np.float32)
+        self.centres = rng.standard_normal((topics, 40)).astype(np.float32)
+
+    def embed(self, texts):  # noqa: D102 - the protocol's
+        made = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        for row, text in enumerate(texts):
+            number = zlib.crc32(text.encode())
+            own = np.random.default_rng(number).standard_normal(40 + DIMENSIONS, dtype=np.float32)
+            made[row] = (self.centres[number % self.topics] + own[:40]) @ self.directions + 0.5 * own[40:]
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def bench_graph(passages, query_count):
+    """The graph beside exact search, through the retriever."""
+    folder = Path(tempfile.mkdtemp(prefix="pyrlm-bench-"))
+    try:
+        embedder = ClusteredEmbedder(passages // 50)
+        exact = EmbeddedRetriever(folder, embedder=embedder, approximate=False)
+        near = EmbeddedRetriever(folder, embedder=embedder, approximate=True)
+        exact.index(Document(f"d{n}", f"entry {n}", {"kind": f"k{n % 5}", "rare": n % 1000}) for n in range(passages))
+        begin = time.perf_counter()
+        near.index([])
+        result = {"passages": passages, "build_s": time.perf_counter() - begin}
+        [file] = (folder / "vectors").glob("*.graph")
+        result["graph_mb"] = file.stat().st_size / 1e6
+        asked = [f"entry {n * 7919 % passages} in other words" for n in range(query_count)]
+        kept = [
+            len({hit.doc_id for hit in near.vector_search(query)} & {hit.doc_id for hit in exact.vector_search(query)})
+            for query in asked
+        ]
+        result["recall_at_10"] = sum(kept) / (10 * len(kept))
+        searches = {
+            "exact": exact.vector_search,
+            "graph": near.vector_search,
+            "exact_filtered": lambda query: exact.vector_search(query, TOP_K, {"kind": "k1"}),
+            "graph_filtered": lambda query: near.vector_search(query, TOP_K, {"kind": "k1"}),
+            "exact_rare": lambda query: exact.vector_search(query, TOP_K, {"rare": 1}),
+            "graph_rare": lambda query: near.vector_search(query, TOP_K, {"rare": 1}),
+        }
+        return result | {"searches": in_turn(searches, asked)}
+    finally:
+        shutil.rmtree(folder)
+
+
+def show_graph(result):
+    print(
+        f"{result['passages']} passages: graph built in {result['build_s']:.0f} s, {result['graph_mb']:.0f} MB, "
+        f"recall@10 {result['recall_at_10']:.3f}"
+    )
+    for name, times in result["searches"].items():
+        print(f"{name:24} p50 {times['p50_ms']:7.2f} ms   p95 {times['p95_ms']:7.2f} ms")
 
 
 def corpus(passages, per_document, seed=1):
@@ -184,8 +252,14 @@ def main():
     parser.add_argument("--per-document", type=int, default=8)
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=2, help="indexing is repeated; the best of these counts")
+    parser.add_argument("--graph", type=int, nargs="+", default=[], metavar="PASSAGES")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.graph:
+        for passages in options.graph:
+            graph = bench_graph(passages, min(options.queries, 200))
+            print(json.dumps(graph)) if options.json else show_graph(graph)
+        return
     result = bench(options.passages, options.per_document, options.queries, options.rounds)
     if options.json:
         print(json.dumps(result))

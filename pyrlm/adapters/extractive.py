@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.base import Message, ModelResponse, Usage
 from pyrlm.adapters.extractive_code import root_code
+from pyrlm.adapters.extractive_pieces import best_of, quotes_of
 from pyrlm.adapters.extractive_search import best_in, tidy, together, words_of
 from pyrlm.errors import ContextLengthError
 from pyrlm.pricing import Price
@@ -28,6 +29,8 @@ _TEXTS = re.compile(r"<text>\n?(.*?)\n?</text>", re.DOTALL)
 _SAMPLE = re.compile(r"<sample>.*</sample>", re.DOTALL)
 _QUESTION = re.compile(r"^Question:[ \t]*(.+?)(?:\n\n|\Z)", re.DOTALL | re.MULTILINE)
 _ANSWERS = re.compile(r"^Answer A: (.*?)\n\nAnswer B: (.*)\Z", re.DOTALL | re.MULTILINE)
+_HEADER = re.compile(r"^\[document (.*)\]\n", re.MULTILINE)
+"""Above each passage of an index: where it is from. Not what it says."""
 _BORNE_OUT = 0.6  # share of an answer's words that the passages for the question must hold
 
 _CHOSEN = 0.7  # a piece that was chosen by search needs so much of `min_share`: its own words are all that it can go by
@@ -83,7 +86,7 @@ class ExtractiveAdapter:
             return self._last_call(asked)
         if messages[0]["role"] == "system" and "You are a sub-LLM" in messages[0]["content"]:
             return self._sub_answer(last)
-        if asked[0].startswith("Question:") and "Material:" in asked[0]:
+        if asked[0].startswith("Question:") and _has(asked[0]) != (False, False):
             return self._root(messages, asked)
         answers = _ANSWERS.search(last)
         if answers is not None and _TEXTS.search(last):
@@ -92,6 +95,11 @@ class ExtractiveAdapter:
 
     def _best(self, question: str, text: str, *, chosen: float = 1.0) -> list[str]:
         """Return the passages that answer, as they stand in the text; none where too few words stand together."""
+        if _HEADER.match(text.lstrip()):
+            _, *parts = _HEADER.split(text.lstrip())
+            pieces = [[source, passage] for source, passage in zip(parts[::2], parts[1::2], strict=True)]
+            found = best_of(pieces, question)
+            return quotes_of(pieces, found) if found and found[0][1] >= chosen * self.min_share else []
         ranked = best_in(text, question)
         if not ranked or ranked[0][1] < chosen * self.min_share:
             return []
@@ -124,12 +132,15 @@ class ExtractiveAdapter:
         if asked[-1].startswith("Error:") or "\n\nError:\n" in asked[-1]:
             return f"FINAL: {NO_ANSWER}"  # it can't mend code
         told = [_SAMPLE.sub("", asked[0]), *asked[1:]]
+        has_text, has_index = _has(asked[0])
         return root_code(
             _question(asked[0]),
             self.min_share,
             stage=next((text for text in reversed(told) if "FINAL_VAR: passages" in text or "llm_batch" in text), ""),
             said=[message["content"] for message in messages if message["role"] == "assistant"],
             heard=asked[1:],
+            has_text=has_text,
+            has_index=has_index,
         )
 
     def _last_call(self, asked: list[str]) -> str:
@@ -137,6 +148,12 @@ class ExtractiveAdapter:
         seen = [text.partition("Output:\n")[2] or text.partition("printed so far:\n")[2] for text in asked]
         quotes = self._best(_question(asked[0]), "\n\n".join(text.partition("\n\nThe limit ")[0] for text in seen))
         return f"FINAL: {' '.join(map(tidy, quotes)) or NO_ANSWER}"
+
+
+def _has(prompt: str) -> tuple[bool, bool]:
+    """Whether a run has a text, and whether it has an index, by the lines of its first message that say so."""
+    told = f"\n\n{_SAMPLE.sub('', prompt)}"
+    return "\n\nMaterial:" in told, "\n\nCorpus: an index" in told
 
 
 def _share(answer: str, text: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 from importlib import resources
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from pyrlm.prompts import NO_ANSWER
@@ -20,9 +21,12 @@ found = search(ctx, QUESTION)
 sure = bool(found) and found[0][1] >= {min_share}
 """
 
+_QUOTES = """\
+quotes = [ctx.slice(start, end).strip() for start, end in together(found)] if sure else []
+"""
+
 _ANSWER = """\
-if sure:
-    quotes = [ctx.slice(start, end).strip() for start, end in together(found)]
+if quotes:
     answer = " ".join([tidy(quote) for quote in quotes])
     print(answer)
     FINAL(answer, quotes=quotes)
@@ -42,12 +46,43 @@ for start, end in spans[:6]:
     passages.append(piece[piece.find("\\n", 0, 600) + 1 :] if start > 600 else piece)
 """
 
+_SEARCH_INDEX = """\
+QUESTION = {question}
+pieces, seen = [], []
+words = [word for word in re.findall(r"\\w+", QUESTION) if word.lower() not in STOP]
+for hit in es_hybrid_search(QUESTION, 10) + es_search(" ".join(words), 10):
+    first, last = (0, 20000) if hit["start"] is None else (hit["start"], hit["end"])
+    if not any([doc == hit["doc_id"] and low <= first and last <= high for doc, low, high in seen]):
+        low, high = max(0, first - 300), last + 300
+        part = es_get(hit["doc_id"], low, high - low)["content"]
+        source = hit["doc_id"] + " " + str(hit["metadata"].get("title", ""))
+        pieces.append([source, part[part.find("\\n", 0, 300) + 1 :] if low else part])
+        seen.append((hit["doc_id"], low, high))
+chosen = best_of(pieces, QUESTION)
+"""
+
+_QUOTE_INDEX = """\
+quotes = quotes_of(pieces, chosen) if chosen and chosen[0][1] >= {min_share} else []
+"""
+
+_CUT_INDEX = """\
+places = []
+for score, share, number, start, end in chosen:
+    if share >= {min_share} * 0.8 and number not in places:
+        places.append(number)
+passages = [pieces[number][1] for number in places[:6]]
+"""
+
 _COLLECT = """\
 print(len(passages), "passages")
 """
 
+_AGAIN = """\
+QUESTION = {question}
+"""
+
 _ASK = """\
-pieces = passages or [ctx.slice(0, 2000)]
+pieces = passages or {beginning}
 answers = ask_chunks(QUESTION, pieces)
 given = [a for a in answers if a != "{no_answer}" and not a.startswith("[sub-call failed")]
 print(len(given), "of", len(answers), "pieces hold an answer")
@@ -62,7 +97,16 @@ else:
 """
 
 
-def root_code(question: str, min_share: float, *, stage: str, said: Sequence[str], heard: Sequence[str]) -> str:
+def root_code(
+    question: str,
+    min_share: float,
+    *,
+    stage: str,
+    said: Sequence[str],
+    heard: Sequence[str],
+    has_text: bool = True,
+    has_index: bool = False,
+) -> str:
     """Return the root's next reply: search code, with the functions where they are not yet defined.
 
     Args:
@@ -71,30 +115,50 @@ def root_code(question: str, min_share: float, *, stage: str, said: Sequence[str
         stage: The latest message that says how to work; empty where none does.
         said: The root's replies so far.
         heard: What the run said to them.
+        has_text: Whether the run has a text, `ctx`.
+        has_index: Whether it has the searches of an index, asked where the text does not answer.
     """
-    values = {"question": repr(question).replace("`", r"\x60"), "min_share": min_share, "no_answer": NO_ANSWER}
+    values = {
+        "question": repr(question).replace("`", r"\x60"),
+        "min_share": min_share,
+        "no_answer": NO_ANSWER,
+        "beginning": "[ctx.slice(0, 2000)]" if has_text else "[text for source, text in pieces[:2]]",
+    }
     known = any("def search(" in reply for reply in said) and not any("started anew" in text for text in heard)
-    parts = [] if known else [library()]
-    parts.append(_SEARCH)
-    if "FINAL_VAR: passages" in stage:
-        parts += [_CUT, _COLLECT]
-    elif "llm_batch" in stage:
-        collected = known and any("FINAL_VAR: passages" in reply for reply in said)
-        parts += [_ASK] if collected else [_CUT, _ASK]
-    else:
-        parts.append(_ANSWER)
-    code = parts.pop(0) + "\n" if not known else ""
-    code += "".join(parts).format(**values)
+    body = _body(stage, said, has_text=has_text, has_index=has_index, known=known)
+    code = "" if known else library(has_index=has_index) + "\n"
     ending = "\nFINAL_VAR: passages" if "FINAL_VAR: passages" in stage else ""
-    return f"```python\n{code}```{ending}"
+    return f"```python\n{code}{body.format(**values)}```{ending}"
+
+
+def _body(stage: str, said: Sequence[str], *, has_text: bool, has_index: bool, known: bool) -> str:
+    collects, asks = "FINAL_VAR: passages" in stage, "llm_batch" in stage
+    if asks and not collects and known and any("FINAL_VAR: passages" in reply for reply in said):
+        return _AGAIN + _ASK
+    if not has_text:
+        search, cut, quotes = _SEARCH_INDEX, _CUT_INDEX, _QUOTE_INDEX
+    elif not has_index:
+        search, cut, quotes = _SEARCH, _CUT, _QUOTES
+    else:
+        search = _SEARCH
+        cut = _CUT + _where("not passages", _SEARCH_INDEX + _CUT_INDEX)
+        quotes = _QUOTES + _where("not quotes", _SEARCH_INDEX + _QUOTE_INDEX)
+    if collects:
+        return search + cut + _COLLECT
+    return search + (cut + _ASK if asks else quotes + _ANSWER)
+
+
+def _where(condition: str, code: str) -> str:
+    return f"if {condition}:\n{indent(code, '    ')}"
 
 
 @cache
-def library() -> str:
+def library(*, has_index: bool = False) -> str:
     """Return the search functions as code for the REPL: no docstrings, annotations or comments, so that replies stay short."""
-    source = resources.files("pyrlm.adapters").joinpath("extractive_search.py").read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    kept = [node for node in tree.body if not _is_for_the_host(node)]
+    names = ["extractive_search.py", *(["extractive_pieces.py"] if has_index else [])]
+    folder = resources.files("pyrlm.adapters")
+    body = [node for name in names for node in ast.parse(folder.joinpath(name).read_text(encoding="utf-8")).body]
+    kept = [node for node in body if not _is_for_the_host(node)]
     return ast.unparse(_Bare().visit(ast.Module(body=kept, type_ignores=[])))
 
 
@@ -102,7 +166,7 @@ def _is_for_the_host(node: ast.stmt) -> bool:
     """Whether a statement is of no use in the REPL: the docstring, imports of types, names of types and of the module."""
     if isinstance(node, ast.ImportFrom | ast.Expr):
         return True
-    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"__all__", "Found"}
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"__all__", "Found", "Choice"}
 
 
 class _Bare(ast.NodeTransformer):
