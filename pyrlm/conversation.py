@@ -11,12 +11,12 @@ from pyrlm import portal
 from pyrlm.budget import Budget
 from pyrlm.calls import Caller
 from pyrlm.costs import Costs
-from pyrlm.errors import ConfigurationError, PolicyError, PyRLMError, ReplCrashedError
+from pyrlm.errors import ConfigurationError, PyRLMError, ReplCrashedError
 from pyrlm.inputs import take_in
 from pyrlm.lasting import AskingClock, Lasting
 from pyrlm.materials import Materials
 from pyrlm.policy import Policy
-from pyrlm.prompts_conversation import NO_SCHEMA, QUERY_GIVEN, earlier, how_it_ended
+from pyrlm.prompts_conversation import NO_SCHEMA, QUERY_GIVEN, earlier, error_told, how_it_ended, status_told
 from pyrlm.trace import Recorder
 from pyrlm.trace_file import SharedFile
 
@@ -143,7 +143,7 @@ class Conversation:
             new = await asyncio.to_thread(materials.prepared, base.material)
             await self._mend()
             if lasting.latest is not None:
-                self._lost = await lasting.latest.repl.give(new.functions, new.variables) or self._lost
+                self._note_lost(await lasting.latest.repl.give(new.functions, new.variables))
             materials.add(new)
             self._untold.append(new.note)
             lasting.functions.update(new.functions)
@@ -161,12 +161,12 @@ class Conversation:
         ended, output = "stopped by the application", ""
         try:
             with self._clock.running():
-                await self._mend(recorder)
+                await self._mend()
                 notes = await self._notes(asked)
                 result = await rlm.run_inputs(materials.inputs(asked), caller, notes=notes, lasting=self._lasting)
-            ended, output = _how(result), result.output
+            ended, output = status_told(result), result.output
         except PyRLMError as error:
-            ended, output = _why(error), error.output
+            ended, output = error_told(error), error.output
             raise
         else:
             return result
@@ -189,8 +189,8 @@ class Conversation:
             notes.append(NO_SCHEMA)
         if "query" in asked.variables or "query" in latest.inputs.variables:
             value = asked.variables.get("query", asked.query)
-            self._lost = await latest.repl.give({}, {"query": value})
-            notes += [QUERY_GIVEN, self._lost]
+            self._note_lost(lost := await latest.repl.give({}, {"query": value}))
+            notes += [QUERY_GIVEN, lost]
         return [note for note in notes if note]
 
     def _note_end(self, asked: Inputs, ended: str, output: str) -> None:
@@ -201,14 +201,18 @@ class Conversation:
         self._ended = "" if known else how_it_ended(ended, output)
         self._lost, self._untold = "", []
 
-    async def _mend(self, recorder: Recorder | None = None) -> None:
+    async def _mend(self) -> None:
         """Start the REPL anew where code was stopped in the middle of it."""
         latest = self._lasting.latest
         if latest is not None and latest.interrupted:
-            latest.repl.begin_run(recorder or Recorder(), None)
+            latest.repl.begin_run(Recorder(), None)
             crashed = ReplCrashedError("Your code of the question before was stopped in the middle.")
-            self._lost = await latest.repl.replace(crashed)
+            self._note_lost(await latest.repl.replace(crashed))
             latest.interrupted = False
+
+    def _note_lost(self, told: str) -> None:
+        if told:
+            self._lost = self._lasting.replaced = told
 
     async def _loaded(self) -> Materials:
         """Take in the context, once."""
@@ -287,13 +291,3 @@ class Conversation:
         finally:
             if self._file is not None:
                 self._file.close()
-
-
-def _how(result: RunResult) -> str:
-    if not result.incomplete:
-        return ""
-    return f"the limit {result.limit} was met" if result.limit else "it failed"
-
-
-def _why(error: PyRLMError) -> str:
-    return f"the limit {error.limit} was met" if isinstance(error, PolicyError) else type(error).__name__

@@ -46,6 +46,7 @@ class Lasting:
         keep: Whether REPL, tools and transcript are kept when a run ends.
         latest: The latest run; None before the first.
         base: The text that the REPL is started with, where `keep` is set.
+        replaced: What was lost with a REPL that was replaced between two runs; empty where none was.
         functions: Host functions of contexts that were added.
         variables: Variables of contexts that were added.
         relay: The way to the functions of the latest run.
@@ -54,6 +55,7 @@ class Lasting:
     keep: bool = False
     latest: Session | None = None
     base: Context | None = None
+    replaced: str = ""
     functions: dict[str, HostFunction] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     relay: Relay = field(default_factory=Relay)

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyrlm.errors import PolicyError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyrlm.context import Context
+    from pyrlm.errors import PyRLMError
+    from pyrlm.result import RunResult
 
-__all__ = ["NO_SCHEMA", "QUERY_GIVEN", "added_data", "added_text", "earlier", "how_it_ended"]
+__all__ = [
+    "NO_SCHEMA",
+    "QUERY_GIVEN",
+    "added_data",
+    "added_text",
+    "earlier",
+    "error_told",
+    "how_it_ended",
+    "status_told",
+]
 
 NO_SCHEMA = "The schema of the question before does not hold for this one."
 QUERY_GIVEN = "The variable `query` holds this question as Python data."
@@ -72,3 +85,15 @@ def earlier(answers: Sequence[tuple[str, str]]) -> str:
     return "Questions before this one, with the answers given (variables of their code are still there):\n" + "\n".join(
         lines
     )
+
+
+def status_told(result: RunResult) -> str:
+    """Say in a few words what ended a question, for `how_it_ended`; nothing for an answer."""
+    if not result.incomplete:
+        return ""
+    return f"the limit {result.limit} was met" if result.limit else "it failed"
+
+
+def error_told(error: PyRLMError) -> str:
+    """Say in a few words which error ended a question, for `how_it_ended`."""
+    return f"the limit {error.limit} was met" if isinstance(error, PolicyError) else type(error).__name__

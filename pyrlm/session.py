@@ -149,11 +149,16 @@ class Session:
             self.tools.begin()
         if self.lasting.keep:
             self.lasting.latest = self
+        if self.lasting.replaced:
+            self.recorder.record("repl_replaced", error=self.lasting.replaced)
+            self.lasting.replaced = ""
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self.lasting.keep:
-            self.tools.begin_run(Recorder())  # what a server says between two questions belongs to neither
+            nobody = Recorder()  # what happens between two questions belongs to neither
+            self.tools.begin_run(nobody)
+            self.repl.note_in(nobody, None)
         else:
             await self.end()
 

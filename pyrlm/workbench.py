@@ -77,12 +77,16 @@ class Workbench:
 
     def begin_run(self, recorder: Recorder, coverage: Coverage | None) -> None:
         """Begin a run over the REPL as it is. One that could not be started is started anew."""
-        self._recorder, self._coverage = recorder, coverage
+        self.note_in(recorder, coverage)
         self._replaced = 0
         self._earlier = len(self.sources)
         starting = self._starting
         if starting is not None and starting.done() and (starting.cancelled() or starting.exception() is not None):
             self._starting = asyncio.create_task(self._renew())
+
+    def note_in(self, recorder: Recorder, coverage: Coverage | None) -> None:
+        """Note from now on in this trace what happens."""
+        self._recorder, self._coverage = recorder, coverage
 
     async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> str:
         """Give the REPL further functions and variables, now and after a crash; return what the model is to know of that.

@@ -364,7 +364,7 @@ def test_a_question_cancelled_in_the_middle_of_code_gets_a_new_repl_and_says_so(
     assert "the variables: n" in told
     assert told.index("Next question: Third?") < told.index("stopped in the middle")
     assert last(adapter).startswith(f"Output:\n{len(TEXT)} False")
-    assert [step.kind for step in result.trace][:2] == ["repl_replaced", "run_started"]
+    assert [step.kind for step in result.trace][:2] == ["run_started", "repl_replaced"]
 
 
 def test_code_that_a_time_limit_stops_is_like_code_that_was_cancelled():
@@ -721,6 +721,35 @@ def test_what_was_read_of_an_index_can_be_cited_later(backend, context, corpus):
         result = session.ask("Which version?")
     assert [citation.doc_id for citation in result.citations] == ["rfc/8446"]
     assert result.trace.of_kind("search") == [], "it was read with the first question"
+
+
+def test_a_worker_that_dies_before_something_is_added_is_replaced_and_no_earlier_trace_changes():
+    repls = Counted("exec")
+    adapter = FakeAdapter([python("n = 7"), "FINAL: 7", python("print(len(P2))"), "FINAL: x"])
+    with RLM(adapter, repl_backend=repls).session(TEXT) as session:
+        first = session.ask("First?")
+        events = len(first.trace)
+        os.kill(repls.made[-1], signal.SIGKILL)
+        session.add(MORE)
+        second = session.ask("Second?")
+    assert len(first.trace) == events
+    assert len(second.trace.of_kind("repl_replaced")) == 1
+    assert "the variables: n" in adapter.calls[2].messages[-1]["content"]
+    assert last(adapter).startswith(f"Output:\n{len(MORE)}")
+
+
+def test_an_mcp_server_lives_as_long_as_the_session():
+    servers = {"shop": {"command": sys.executable, "args": [str(Path(__file__).parent / "mcp_servers.py"), "stdio"]}}
+    code = python(
+        "print(mcp_call('shop', 'environment', {}).get('PWD', 'none'), mcp_call('shop', 'stock', {'item': 'tea'}))"
+    )
+    adapter = FakeAdapter([code, "FINAL: x", code, "FINAL: y"])
+    with RLM(adapter, mcp_servers=servers).session(TEXT) as session:
+        one, two = session.ask("First?"), session.ask("Second?")
+    for result in (one, two):
+        assert len(result.trace.of_kind("tool_call")) == 2
+        assert "'pieces': 7" in result.trace.of_kind("repl_exec")[0].stdout
+    assert [step.reason for step in two.trace.of_kind("mcp_server")] == [], "it started with the first question"
 
 
 @pytest.mark.short_history

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_type
 
-from pyrlm import RLM, Context, Policy, RouteDecision, RouterResult, RunResult, SmartRouter, Trace, TraceStep
+from pyrlm import (
+    RLM,
+    Context,
+    Conversation,
+    Policy,
+    RouteDecision,
+    RouterResult,
+    RunResult,
+    SmartRouter,
+    Trace,
+    TraceStep,
+)
 from pyrlm.adapters import FakeAdapter, ModelResponse, OpenAICompatAdapter
 
 if TYPE_CHECKING:
@@ -33,6 +44,10 @@ async def use() -> None:
     rlm = RLM(Own(), subcall_adapter=FakeAdapter(), policy=Policy(max_cost_usd=1), event_listener=listener)
     assert_type(rlm.run("q", "text"), RunResult)
     assert_type(await rlm.arun("q", ["one", "two"]), RunResult)
+    async with rlm.session("text", policy=Policy.only(max_cost_usd=1)) as session:
+        assert_type(session, Conversation)
+        assert_type(await session.aask("q"), RunResult)
+        assert_type(session.costs.total.cost_usd, float | None)
     router = SmartRouter(OpenAICompatAdapter("m", base_url="http://127.0.0.1/v1"), repl_backend="exec")
     assert_type(router.decide("q", Context.from_text("t")), RouteDecision)
     result = router.run("q", "text", profile="verify", escalate=False, output_schema=list[int])
