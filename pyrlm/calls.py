@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pyrlm.shown import TextSink
     from pyrlm.trace import Recorder
 
+    Note = Callable[[ModelResponse, int, Mapping[str, Any]], None]
+
 __all__ = ["Call", "Caller", "Reply"]
 
 Purpose = Literal["root", "subcall", "direct", "last"]
@@ -166,8 +168,8 @@ class Caller:
         """
         return await self.effects.ask(self, model, call)
 
-    async def asked(self, model: Model, call: Call, note: Callable[[Reply], None]) -> Reply:
-        """As `ask`, whatever is known of a durable run; `note` gets the reply as soon as it is there."""
+    async def asked(self, model: Model, call: Call, note: Note) -> Reply:
+        """As `ask`, whatever is known of a durable run; `note` gets the reply as soon as it is there, before the trace."""
         if self.cache is None or not call.cached:
             return await self._pay(model, call, note)
         paid: list[Reply] = []
@@ -188,20 +190,17 @@ class Caller:
         response, outcome = await self.cache.fetch(key, pay)
         if paid:
             return paid[0]
-        saved = model.once_paid(response)
-        step = self.record("cache_hit", model, call, output=response.text, reason=outcome, data=saved)
-        reply = Reply(response.text, response, step, call.max_tokens)
-        note(reply)
-        return reply
+        values: dict[str, Any] = {"reason": outcome, "data": model.once_paid(response)}
+        note(response, call.max_tokens, values)
+        step = self.record("cache_hit", model, call, output=response.text, **values)
+        return Reply(response.text, response, step, call.max_tokens)
 
-    async def _pay(self, model: Model, call: Call, note: Callable[[Reply], None]) -> Reply:
+    async def _pay(self, model: Model, call: Call, note: Note) -> Reply:
         async with self._traffic.slot(call.purpose):
             reservation = await self._reserve(model, call)
             self._traffic.in_flight += 1
             try:
-                reply = await self._send(model, call, reservation)
-                note(reply)
-                return reply  # noqa: TRY300 - what `note` raises is met as what the call raises
+                return await self._send(model, call, reservation, note)
             except Exception:
                 # Not for a call that is cancelled: its provider may bill it, so its room stays held.
                 self.budget.release(reservation)
@@ -228,7 +227,7 @@ class Caller:
                     raise
             await self._traffic.settled.wait()
 
-    async def _send(self, model: Model, call: Call, reservation: Reservation) -> Reply:
+    async def _send(self, model: Model, call: Call, reservation: Reservation, note: Note) -> Reply:
         started = time.perf_counter()
         token = on_retry.set(lambda retry: self._record_retry(model, call, retry))
         try:
@@ -244,17 +243,10 @@ class Caller:
         price = model.price_of(response)
         cost = price.cost(usage) if price is not None else None
         self.budget.settle(reservation, usage, cost)
-        step = self.record(
-            call.kind,
-            model,
-            call,
-            output=response.text,
-            answered_by=response.answered_by,
-            usage=usage,
-            cost_usd=cost,
-            elapsed=time.perf_counter() - started,
-            data=_facts(response, reservation.max_tokens),
-        )
+        facts = _facts(response, reservation.max_tokens)
+        values = {"usage": usage, "cost_usd": cost, "elapsed": time.perf_counter() - started, "data": facts}
+        note(response, reservation.max_tokens, values)
+        step = self.record(call.kind, model, call, output=response.text, answered_by=response.answered_by, **values)
         return Reply(response.text, response, step, reservation.max_tokens)
 
     async def _complete(self, model: Model, call: Call, max_tokens: int) -> ModelResponse:

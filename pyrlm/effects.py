@@ -55,7 +55,7 @@ class Effects:
             CheckpointError: The repetition came out differently.
         """
         if self.replay is None:
-            return await caller.asked(model, call, lambda _: None)
+            return await caller.asked(model, call, lambda *_: None)
         return await asked(self, self.replay, caller, model, call)
 
     async def once(

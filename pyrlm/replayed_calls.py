@@ -11,11 +11,14 @@ from pyrlm.meters import Reservation
 from pyrlm.replay import CALL, digest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyrlm.adapters.base import ModelResponse
     from pyrlm.calls import Call, Caller, Reply
     from pyrlm.effects import Effects
     from pyrlm.journal import Record
     from pyrlm.models import Model
-    from pyrlm.replay import Key, Replay
+    from pyrlm.replay import Replay
 
 __all__ = ["asked"]
 
@@ -34,11 +37,12 @@ async def asked(effects: Effects, replay: Replay, caller: Caller, model: Model, 
     if replay.is_over(effects.scope) and call.purpose != "last":
         await effects.wait_for_the_end()
     replay.go_on(key, root=call.purpose == "root")
-    noted: list[Reply] = []
+    noted = False
 
-    def note(reply: Reply) -> None:
-        _paid(replay, key, call, reply)
-        noted.append(reply)
+    def note(response: ModelResponse, max_tokens: int, values: Mapping[str, Any]) -> None:
+        nonlocal noted
+        replay.write(key, _form(call, response, max_tokens, values))
+        noted = True
 
     try:
         return await caller.asked(model, call, note)
@@ -56,20 +60,18 @@ def _asked(model: Model, call: Call) -> list[Any]:
     return [call.purpose, model.name, messages, call.max_tokens, call.temperature, dict(call.options)]
 
 
-def _paid(replay: Replay, key: Key, call: Call, reply: Reply) -> None:
-    step = reply.step
-    body: dict[str, Any] = {
+def _form(call: Call, response: ModelResponse, max_tokens: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    form: dict[str, Any] = {
         "purpose": call.purpose,
-        "reply": response_form(reply.response),
-        "max_tokens": reply.max_tokens,
-        "elapsed": step.elapsed,
-        "facts": dict(step.data),
+        "reply": response_form(response),
+        "max_tokens": max_tokens,
+        "elapsed": values.get("elapsed", 0.0),
+        "facts": dict(values["data"]),
+        "reason": values.get("reason"),
     }
-    if step.usage is not None:
-        body |= {"usage": usage_form(step.usage), "cost_usd": step.cost_usd}
-    if step.reason is not None:
-        body["reason"] = step.reason
-    replay.write(key, body)
+    if "usage" in values:
+        form |= {"usage": usage_form(values["usage"]), "cost_usd": values["cost_usd"]}
+    return form
 
 
 async def _again(effects: Effects, caller: Caller, model: Model, call: Call, record: Record) -> Reply:
@@ -102,7 +104,7 @@ def _reply_again(caller: Caller, model: Model, call: Call, body: dict[str, Any])
         usage=usage,
         cost_usd=body.get("cost_usd"),
         elapsed=body["elapsed"],
-        reason=body.get("reason"),
+        reason=body["reason"],
         data={**body["facts"], "replayed": True},
     )
     return Reply(response.text, response, step, body["max_tokens"])
