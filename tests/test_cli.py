@@ -260,6 +260,51 @@ def test_a_terminal_shows_progress_and_the_pipe_beside_it_does_not(home):
     assert silent.strip() == ""
 
 
+def on_a_terminal(home, *arguments, **more):
+    """Run with standard output on a terminal; return exit code and the moments at which something was shown."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=home, env=environment(home, TERM="dumb", **more), stdin=subprocess.DEVNULL,
+        stdout=slave, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    os.close(slave)
+    moments = []
+    try:
+        while True:
+            try:
+                moments.append(os.read(master, 65536).decode())
+            except OSError:  # the other end is closed
+                break
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+        os.close(master)
+    return process.returncode, moments
+
+
+def test_an_answer_is_printed_as_it_is_written_where_the_output_is_a_terminal(home):
+    said = "The door of the house by the harbour is painted green, as the note says in its first line."
+    reply = Reply(f"{said}\n<quotes>\n<quote>painted green</quote>\n</quotes>", pause=0.02)
+    wrong = Reply(f"{said}\n<quotes>\n<quote>painted blue</quote>\n</quotes>")
+    arguments = ["What is the door painted?", "note.md", "--model", "openai-compatible:m", "--stream", "--no-cache"]
+    (home / "note.md").write_text("The door is painted green.\n")
+    with LoopbackServer([reply, wrong, reply, reply]) as server:
+        server_at = {"LLM_BASE_URL": server.url, "LLM_API_KEY": "test-key"}
+        code, moments = on_a_terminal(home, *arguments, **server_at)
+        withdrawn = "".join(on_a_terminal(home, *arguments, **server_at)[1])
+    with LoopbackServer([reply]) as server:
+        server_at = {"LLM_BASE_URL": server.url, "LLM_API_KEY": "test-key"}
+        piped = ask(home, *arguments, **server_at)
+    shown = "".join(moments)
+    assert code == 0
+    assert len(moments) > 5
+    assert shown.count("painted green, as the note") == 1
+    assert "quote>" not in shown
+    assert "route baseline" in shown
+    assert "[withdrawn: 1 of 1 quotes are not in the text]" in withdrawn
+    assert piped.stdout.startswith(said)
+
+
 def test_ctrl_c_ends_the_run_at_once(home):
     with LoopbackServer(lambda body: Stall(60)) as server:
         code, out, shown = in_a_terminal(

@@ -20,6 +20,7 @@ from pyrlm.cli.options import (
     IndexOption,
     ModelOption,
     PriceOption,
+    StreamOption,
     SubcallPriceOption,
     SubModelOption,
 )
@@ -60,6 +61,7 @@ def ask(
     subcall_price: SubcallPriceOption = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens to use, all calls together.")] = 200_000,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Keep answers of sub-calls on disk.")] = True,
+    stream: StreamOption = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say why the route was chosen.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     trace: Annotated[Path | None, typer.Option(help="Write every event to this file, as JSON Lines.")] = None,
@@ -72,29 +74,41 @@ def ask(
     if not paths and corpus is None and es is None:
         raise typer.BadParameter("Missing argument 'PATH...' (or --in FOLDER, or --es URL).")
     limits = Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens)
-    with _reported(), _progress(quiet=quiet or as_json) as listener:
+    live = stream and not as_json and sys.stdout.isatty()
+    with _reported(), _progress(quiet=quiet or as_json or live) as listener:
         adapter, sub_adapter = adapters_for(model, sub_model)
         options = {"subcall_adapter": sub_adapter, "policy": limits, "profile": profile, "repl_backend": repl}
         options |= {"cache": _cache() if cache else None, "event_listener": listener, "trace_path": trace}
         options["config"] = config_of(price, subcall_price, sub_model)
         with _retriever(corpus, es, index, embed) as retriever:
-            result = _answer(question, paths or [], retriever, route, adapter, options)
+            result = _answer(question, paths or [], retriever, route, adapter, options, live=live)
     if as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
     else:
         from pyrlm.cli.report import print_result  # noqa: PLC0415 - rich is not needed for JSON
 
-        print_result(result, explain=explain, extractive=_is_extractive(adapter))
+        print_result(result, explain=explain, extractive=_is_extractive(adapter), answer=not live or not result.output)
     raise typer.Exit(code_of(result.status))
 
 
 def _answer(
-    question: str, paths: list[str], retriever: Any, route: str | None, adapter: Any, options: dict[str, Any]
+    question: str,
+    paths: list[str],
+    retriever: Any,
+    route: str | None,
+    adapter: Any,
+    options: dict[str, Any],
+    *,
+    live: bool,
 ) -> RouterResult:
+    from pyrlm.cli.streamed import print_stream  # noqa: PLC0415
     from pyrlm.routers import SmartRouter  # noqa: PLC0415 - after the arguments were read, so that --help is quick
 
     router = SmartRouter(adapter, retriever=retriever, **options)
-    return router.run(question, _read(paths) if paths else None, route=route)
+    context = _read(paths) if paths else None
+    if live:
+        return print_stream(router.stream(question, context, route=route))
+    return router.run(question, context, route=route)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ __all__ = [
     "IndexOption",
     "ModelOption",
     "PriceOption",
+    "StreamOption",
     "SubModelOption",
     "SubcallPriceOption",
 ]
@@ -40,4 +41,7 @@ PriceOption = Annotated[
 ]
 SubcallPriceOption = Annotated[
     str | None, typer.Option("--subcall-price", help="Price of --sub-model.", metavar="IN,OUT")
+]
+StreamOption = Annotated[
+    bool, typer.Option("--stream", help="Print the answer as it is written, where the output is a terminal.")
 ]

@@ -31,16 +31,18 @@ _EXTRACTIVE_NOTE = (
 )
 
 
-def print_result(result: RouterResult, *, explain: bool = False, extractive: bool = False) -> None:
+def print_result(result: RouterResult, *, explain: bool = False, extractive: bool = False, answer: bool = True) -> None:
     """Print `result` on standard output.
 
     Args:
         result: What the router gave back.
         explain: Whether to print the whole decision, not its first reason alone.
         extractive: Whether to say that no language model was asked.
+        answer: Whether to print the answer, which a stream has printed already.
     """
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(plain(result.output) or _MISSING[result.status], style="bold"))
+    if answer:
+        console.print(Text(plain(result.output) or _MISSING[result.status], style="bold"))
     if result.citations:
         console.print(Text("\nrests on", style="dim"))
     for citation in result.citations[:_SHOWN_CITATIONS]:
