@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, WireError
 from pyrlm.repl.common import cut_middle
-from pyrlm.repl.drive import CodeClock, HostCalls
+from pyrlm.repl.drive import CodeClock, HostCalls, cpu_clock
 from pyrlm.repl.wire import decode, encode, loads, pack
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Turn:
         self._unanswered: set[int] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._overdue_since: float | None = None
-        self.clock = CodeClock(_cpu_clock(process.pid))
+        self.clock = CodeClock(cpu_clock(process.pid))
         self.calls = HostCalls(table, max_calls=max_calls, clock=self.clock)
 
     async def run(self, frame: bytes | None) -> list[Any]:
@@ -161,18 +161,3 @@ class Turn:
                 "or a pattern over everything at once), or it caught the interrupt."
             )
         )
-
-
-def _cpu_clock(pid: int) -> Callable[[], float] | None:
-    """Return what reads the processor time of another process; None where that can't be had."""
-    if sys.platform != "linux":
-        return None
-    clock = (~pid << 3) | 2  # as clock_getcpuclockid(3) makes it
-
-    def read() -> float:
-        try:
-            return time.clock_gettime(clock)
-        except OSError:  # it has just died
-            return 0.0
-
-    return read

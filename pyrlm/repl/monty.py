@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
 from pyrlm.repl import monty_errors, monty_text
-from pyrlm.repl.drive import CodeClock, FunctionTable, HostCalls
+from pyrlm.repl.drive import CodeClock, FunctionTable, HostCalls, cpu_clock
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.monty_answers import plain, refused
 from pyrlm.repl.monty_given import GIVEN_MODULES, Given, opening
@@ -133,7 +133,7 @@ class MontyRepl:
                 return refused(code, error)
             except (MontyError, RuntimeError) as error:
                 raise await self._lost(error) from error
-            clock = CodeClock()
+            clock = CodeClock(cpu_clock(thread.pid))
             turn = Turn(HostCalls(self._table, max_calls=self._setup.max_host_calls, clock=clock), clock)
             watch = asyncio.create_task(self._watch(thread, clock))
             try:
@@ -143,6 +143,7 @@ class MontyRepl:
                 raise
             finally:
                 watch.cancel()
+                await turn.end()
 
     async def _run(
         self, thread: MontyThread, code: str, made: Rewritten, inputs: Mapping[str, Any], turn: Turn

@@ -23,6 +23,7 @@ _HINTS = (
         "cannot suspend in this synchronous context",
         "Call it in a for loop or a list comprehension, not inside a native callback.",
     ),
+    ("module 'asyncio' has no attribute", "To ask side by side, use llm_batch(prompts) or asyncio.gather(*calls)."),
     ("No module named", "Importable here: {modules}."),
     ("'list' object is not an iterator", "Use iter(…) around it before next()."),
     ("nested quantifier", "Simplify the pattern."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.repl import monty_text
 from pyrlm.repl.common import ERRORS
+from pyrlm.repl.monty_serve import PROMISES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ __all__ = ["GIVEN_MODULES", "Given", "opening"]
 GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
 """Modules that are there without an import."""
 _ENDING = ("FINAL", "FINAL_VAR")
+_FRESH = "_pyrlm_side = False\n_pyrlm_step = []\n"
+"""Whether tasks run side by side, and what tells the tasks of this execution from those of earlier ones."""
 
 
 def opening(helpers: str, restore: str, seed: int | None) -> str:
@@ -42,8 +45,10 @@ class Given:
     """
 
     def __init__(self, functions: Sequence[str], variables: Mapping[str, Any]) -> None:
-        plain = [*(name for name in functions if "." not in name), *_ENDING]
+        called = [name for name in functions if "." not in name]
+        plain = [*called, *_ENDING]
         self.inputs: dict[str, Any] = {f"_pyrlm_host_{name}": _placeholder(name) for name in plain}
+        self.inputs |= {name: _placeholder(name) for name in PROMISES}
         self.objects: dict[Any, str] = {}
         for owner in dict.fromkeys(name.split(".")[0] for name in functions if "." in name):
             methods = [name.split(".", 1)[1] for name in functions if name.startswith(owner + ".")]
@@ -52,10 +57,8 @@ class Given:
             self.objects[wrapper.id] = owner
         errors = [error for name, error in ERRORS.items() if name in plain]
         self.names = frozenset({*plain, *errors, *self.objects.values(), "SHOW_VARS"})
-        self.restore = "".join(
-            f"def {name}(*a, **k):\n    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n"
-            for name in plain
-        ) + "".join(f"{error} = RuntimeError\n" for error in errors)
+        self.restore = _FRESH + "".join(_stub(name, waits=name in called) for name in plain)
+        self.restore += "".join(f"{error} = RuntimeError\n" for error in errors)
         self.variables = {name: monty_text.inward(value) for name, value in variables.items()}
         if "context" in self.variables:  # sent once, under a name that code does not bind
             self.variables["_pyrlm_data"] = self.variables.pop("context")
@@ -64,6 +67,12 @@ class Given:
     def again(self, bound: set[str]) -> dict[str, Any]:
         """Return what to bind for an execution: the variables only where code has bound their names."""
         return {**self.inputs, **{name: value for name, value in self.variables.items() if name in bound}}
+
+
+def _stub(name: str, *, waits: bool) -> str:
+    """Return the source of the function that code calls; with `waits`, a call beside others halts its own task only."""
+    beside = f"    if _pyrlm_side:\n        return _pyrlm_waited({name!r}, *_pyrlm_sent(a), **_pyrlm_sent(k))\n"
+    return f"def {name}(*a, **k):\n{beside if waits else ''}    return _pyrlm_host_{name}(*_pyrlm_sent(a), **_pyrlm_sent(k))\n"
 
 
 def _placeholder(name: str) -> Any:

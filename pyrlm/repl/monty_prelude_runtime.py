@@ -1,4 +1,4 @@
-r"""Prelude pieces for modules about running code, in Monty's Python: threads, logging, sys."""
+r"""Prelude pieces for modules about running code, in Monty's Python: warnings, logging, sys."""
 
 from __future__ import annotations
 
@@ -66,85 +66,6 @@ class _pyrlm_mod_logging:
     def error(msg, *a, **k):
         print('ERROR:root:' + (msg % a if a else msg))
 """,
-    "_pyrlm_mod_threading": r"""
-class _pyrlm_Thread:
-    # runs when it is started: there are no threads, and code can't tell but by the order of what it prints
-    def __init__(self, group=None, target=None, name=None, args=(), kwargs=None, daemon=None):
-        self.target, self.args, self.kwargs, self.name, self.daemon = target, args, kwargs or {}, name or 'Thread-1', daemon
-    def start(self):
-        if self.target:
-            self.target(*self.args, **self.kwargs)
-    def join(self, timeout=None):
-        return None
-    def is_alive(self):
-        return False
-class _pyrlm_Lock:
-    def acquire(self, blocking=True, timeout=-1):
-        return True
-    def release(self):
-        return None
-    def locked(self):
-        return False
-    def __enter__(self):
-        return True
-    def __exit__(self, kind, e, tb):
-        return False
-class _pyrlm_mod_threading:
-    Thread = _pyrlm_Thread
-    Lock = _pyrlm_Lock
-    RLock = _pyrlm_Lock
-""",
-    "_pyrlm_mod_concurrent_futures": r"""
-class _pyrlm_Future:
-    def __init__(self):
-        self.value = None
-        self.error = None
-    def result(self, timeout=None):
-        if self.error is not None:
-            raise self.error
-        return self.value
-    def exception(self, timeout=None):
-        return self.error
-    def done(self):
-        return True
-    def cancel(self):
-        return False
-    def add_done_callback(self, f):
-        f(self)
-class _pyrlm_Executor:
-    # runs each task when it is given; llm_query over a list goes as one batch, side by side
-    def __init__(self, max_workers=None, **kw):
-        self.max_workers = max_workers
-    def submit(self, f, *a, **k):
-        future = _pyrlm_Future()
-        try:
-            future.value = f(*a, **k)
-        except Exception as e:
-            future.error = e
-        return future
-    def map(self, f, *its, timeout=None, chunksize=1):
-        if len(its) == 1 and repr(f).startswith("<function 'llm_query'"):
-            return iter(llm_batch(list(its[0])))
-        return iter(_pyrlm_map(f, *its))
-    def shutdown(self, wait=True, cancel_futures=False):
-        return None
-    def __enter__(self):
-        return self
-    def __exit__(self, kind, e, tb):
-        return False
-class _pyrlm_mod_concurrent_futures:
-    ThreadPoolExecutor = _pyrlm_Executor
-    ProcessPoolExecutor = _pyrlm_Executor
-    Future = _pyrlm_Future
-    TimeoutError = TimeoutError
-    ALL_COMPLETED = 'ALL_COMPLETED'
-    FIRST_COMPLETED = 'FIRST_COMPLETED'
-    def as_completed(fs, timeout=None):
-        return iter(list(fs))
-    def wait(fs, timeout=None, return_when='ALL_COMPLETED'):
-        return (set(fs), set())
-""",
-    "_pyrlm_mod_concurrent": "class _pyrlm_mod_concurrent:\n    futures = _pyrlm_mod_concurrent_futures\n",
     "_pyrlm_mod_sys": r"""
 class _pyrlm_Stream:
     def write(self, s):

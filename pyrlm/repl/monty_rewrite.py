@@ -21,7 +21,7 @@ __all__ = ["Known", "Rewritten", "UnsupportedError", "prelude", "rewrite"]
 
 _HELPER = re.compile(r"\b_pyrlm_\w+")
 _DEFINED = re.compile(
-    r"^(?:def |class )?(_pyrlm_\w+)(?: = |\(|:)|import \w+ as (_pyrlm_\w+)|(?:, |import )\w+ as (_pyrlm_\w+)",
+    r"^(?:async def |def |class )?(_pyrlm_\w+)(?: = |\(|:)|import \w+ as (_pyrlm_\w+)|(?:, |import )\w+ as (_pyrlm_\w+)",
     re.MULTILINE,
 )
 
@@ -60,6 +60,9 @@ _PRELUDE = [
     "collections",
     "enum",
     "runtime",
+    "async",
+    "asyncio",
+    "threads",
 ]
 
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 import ast
 
 from pyrlm.repl import monty_rewrite_tables as tables
+from pyrlm.repl.monty_rewrite_await import Awaits
 from pyrlm.repl.monty_rewrite_expr import call
 from pyrlm.repl.monty_rewrite_gen import generator_to_blocks
-from pyrlm.repl.monty_rewrite_imports import Imports
 from pyrlm.repl.monty_rewrite_kinds import code_of
 from pyrlm.repl.monty_rewrite_scan import Known, UnsupportedError, bound_names, has_yield
 
 __all__ = ["Rewriter"]
 
 
-class Rewriter(Imports):
+class Rewriter(Awaits):
     """Rewrites a module; what it learns goes into `known`."""
 
     def __init__(
@@ -26,6 +26,7 @@ class Rewriter(Imports):
         self.top = top
         self.causes = causes
         self.fresh = 0
+        self.later = {}
 
     def module_names(self) -> set[str]:
         return self.top

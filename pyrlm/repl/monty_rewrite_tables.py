@@ -77,6 +77,12 @@ OVERLAYS = {
         "cast overload NewType TypeVar NamedTuple"
     ),
     "csv": _words("DictReader DictWriter writer reader"),
+    "asyncio": _words(
+        "Task Future Semaphore BoundedSemaphore Lock Event Queue QueueEmpty TaskGroup TimeoutError CancelledError "
+        "FIRST_COMPLETED FIRST_EXCEPTION ALL_COMPLETED create_task ensure_future get_event_loop get_running_loop "
+        "new_event_loop set_event_loop run iscoroutine gather shield to_thread wait_for wait as_completed"
+    ),
+    "time": _words("sleep"),
     "sys": _words("exit stdout stderr getrecursionlimit setrecursionlimit intern"),
 }
 """Names of modules that Monty has in part: these are taken from the prelude, all others from Monty."""

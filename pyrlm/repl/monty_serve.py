@@ -163,7 +163,7 @@ class Serving:
             while not self._arrived.empty():
                 self._take(self._arrived.get())
             self._wake()
-            found = {key: self._ready.pop(key) for key in waiting if key in self._ready}
+            found = {key: self._ready.pop(key) for key in list(self._ready) if key in waiting}  # as they came
             if found:
                 return self._resumed_with(step, found)
             times = [at for _, at in self._events.values() if at is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,14 @@ class Turn:
         clock: Its own time.
         output: What it has printed.
         final: Its answer; the first one counts.
+        asked: Calls that wait for their answer.
     """
 
     calls: HostCalls
     clock: CodeClock
     output: Output = field(default_factory=Output)
     final: Final | None = None
+    asked: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def take(self, text: str) -> None:
         """Take what the code prints."""
@@ -50,6 +53,10 @@ class Turn:
             return answer
         if self.final is not None:
             return FINISHED
+        task = asyncio.current_task()
+        assert task is not None
+        self.asked.add(task)
+        task.add_done_callback(self.asked.discard)
         try:
             args = tuple(plain(value, f"argument {number + 1}") for number, value in enumerate(args))
             kwargs = {key: plain(value, f"argument {key}") for key, value in kwargs.items()}
@@ -58,6 +65,13 @@ class Turn:
         except WireError as error:
             return Answer(error_type="TypeError", error=f"{name}: {error}")
         return Answer(value=value, error_type=answer.error_type, error=answer.error)
+
+    async def end(self) -> None:
+        """Cancel the calls that the code no longer waits for, and wait until they have ended."""
+        left = list(self.asked)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def execution(self, max_output_chars: int, error: tuple[str, str] | None) -> Execution:
         """Return what came of it."""

@@ -1,7 +1,8 @@
 """Lets code `await` host functions, which are plain functions, and gather them at once. Standard library only.
 
 ``await f(x)`` and ``asyncio.gather(f(x), f(y))`` are rewritten so that a call of a host function in such a place becomes
-a coroutine that makes the call in a thread; what else is no awaitable is awaited as what it is. Loaded by code that
+a coroutine that makes the call in a thread, and so does one whose value goes into a list that is gathered later; what
+else is no awaitable is awaited as what it is. Loaded by code that
 awaits, and only then: asyncio takes 30 ms.
 """
 
@@ -12,6 +13,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from pyrlm.repl.awaited import gathered_calls
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -19,25 +22,30 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "rewrite", "run"]
 
-_AWAITABLE, _CONCURRENTLY = "__awaitable__", "__concurrently__"
+_AWAITABLE, _CONCURRENTLY, _MAPPED = "__awaitable__", "__concurrently__", "__mapped__"
 _TAKERS = frozenset({"gather", "create_task", "ensure_future", "wait_for", "as_completed", "shield", "run"})
 _MAX_THREADS = 32
 
 
 def rewrite(tree: ast.Module) -> ast.Module:
     """Return `tree` with calls in awaited places made through `NAMES`."""
-    rewritten: ast.Module = _Rewriter().visit(tree)
+    rewritten: ast.Module = _Rewriter(gathered_calls(tree)).visit(tree)
     return ast.fix_missing_locations(rewritten)
 
 
 class _Rewriter(ast.NodeTransformer):
+    def __init__(self, gathered: dict[int, ast.Call]) -> None:
+        self._gathered = gathered
+
     def visit_Await(self, node: ast.Await) -> ast.Await:
         self.generic_visit(node)
         node.value = _through(_AWAITABLE, [_concurrent(node.value)], node)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.Call:
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
+        if id(node) in self._gathered:
+            return _concurrent(node)
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in _TAKERS:
             node.args = [_concurrent(argument) for argument in node.args]
@@ -56,7 +64,10 @@ def _concurrent(node: ast.expr) -> ast.expr:
     if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id.startswith("__")):
         return _through(_CONCURRENTLY, [node.func, *node.args], node, node.keywords)
     if isinstance(node, ast.Starred):
-        node.value = _concurrent(node.value) if not isinstance(node.value, ast.Call) else node.value
+        if isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "map":
+            node.value = _through(_MAPPED, node.value.args, node)
+        elif not isinstance(node.value, ast.Call):
+            node.value = _concurrent(node.value)
     elif isinstance(node, (ast.List, ast.Tuple)):
         node.elts = [_concurrent(item) for item in node.elts]
     elif isinstance(node, (ast.ListComp, ast.GeneratorExp)):
@@ -84,6 +95,10 @@ def _concurrently(function: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
     return _in_thread(_pool[0], partial(function, *args, **kwargs))
 
 
+def _mapped(function: Callable[..., Any], /, *iterables: Any) -> list[Any]:
+    return [_concurrently(function, *args) for args in zip(*iterables, strict=False)]
+
+
 async def _in_thread(pool: ThreadPoolExecutor, call: Callable[[], Any]) -> Any:
     return await asyncio.get_running_loop().run_in_executor(pool, call)
 
@@ -96,7 +111,7 @@ async def _done(value: Any) -> Any:
     return value
 
 
-NAMES = {_AWAITABLE: _awaitable, _CONCURRENTLY: _concurrently}
+NAMES = {_AWAITABLE: _awaitable, _CONCURRENTLY: _concurrently, _MAPPED: _mapped}
 """What rewritten code calls."""
 
 

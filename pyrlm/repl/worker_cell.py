@@ -108,7 +108,7 @@ class Cells:
 
         flags = _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         tree: Any = compile(code, name, "exec", flags | _ast.PyCF_ONLY_AST, dont_inherit=True)
-        if "await" in code or "gather" in code:
+        if "await" in code or "async" in code or "gather" in code:
             tree = self._rewritten(tree)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
         self._evaluate(compile(tree, name, "exec", flags, dont_inherit=True))

@@ -1,0 +1,444 @@
+"""Code that awaits, gathers, makes tasks and threads: the same on both backends, and side by side on both."""
+
+import asyncio
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from pyrlm.repl.exec_host import ExecRepl
+from pyrlm.repl.monty import MontyRepl
+from pyrlm.repl.protocol import Setup
+
+BACKENDS = {"exec": ExecRepl, "monty": MontyRepl}
+ALONE = 3.0  # seconds after which a call that waits for others gives up
+
+
+class Host:
+    """Host functions that answer when `want` of their calls are in flight together."""
+
+    def __init__(self, want: int):
+        self.want, self.now, self.most, self.ended = want, 0, 0, 0
+        self.enough = asyncio.Event()
+
+    async def llm_query(self, prompt, schema=None):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        if self.now >= self.want:
+            self.enough.set()
+        try:
+            await asyncio.wait_for(self.enough.wait(), ALONE)
+        except TimeoutError:
+            return f"{prompt} was alone"
+        finally:
+            self.now -= 1
+            self.ended += 1
+        return {"said": prompt} if schema else f"<{prompt}>"
+
+    async def fails(self, kind):
+        raise {"ValueError": ValueError, "KeyError": KeyError, "TimeoutError": TimeoutError, "OSError": OSError}.get(
+            kind, type(kind, (Exception,), {})
+        )(f"no {kind}")
+
+    async def llm_batch(self, prompts):
+        return [f"<{prompt}>" for prompt in prompts]
+
+    async def forever(self):
+        self.now += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.now -= 1
+
+    def functions(self):
+        return {
+            "llm_query": self.llm_query, "rlm_query": self.llm_query, "es_search": self.llm_query, "tool": self.llm_query,
+            "llm_batch": self.llm_batch, "fails": self.fails, "forever": self.forever,
+        }  # fmt: skip
+
+
+async def steps(backend, *codes, want=1, **options):
+    """Run the steps in one REPL; return host and executions."""
+    host, repl = Host(want), BACKENDS[backend]()
+    await repl.start(Setup(**{"functions": host.functions(), "timeout": 5.0, **options}))
+    try:
+        done = []
+        for code in codes:
+            done.append(await repl.run(code))
+            assert host.now == 0, "calls of a step that has ended go on"
+        return host, done
+    finally:
+        await repl.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    code: str
+    out: str
+    want: int = 1
+    most: int | None = None
+
+
+CASES = {
+    "await at top level": Case(
+        code="r = [await f(d) for f in (llm_query, rlm_query, es_search, tool) for d in 'ab']\nprint(r)",
+        out="['<a>', '<b>', '<a>', '<b>', '<a>', '<b>', '<a>', '<b>']\n",
+    ),
+    "await of a batch": Case(code="print(await llm_batch(['a', 'b']))", out="['<a>', '<b>']\n"),
+    "await of a value": Case(code="x = llm_query('a')\nprint(await x, await x, await 5)", out="<a> <a> 5\n"),
+    "a schema as second argument": Case(
+        code="x = await llm_query('a', {'type': 'object'})\nprint(x['said'], (await rlm_query('b', schema={}))[0])",
+        out="a <\n",
+    ),
+    "await within expressions": Case(
+        code="print({d: (await llm_query(d)).upper() for d in 'ab'}, f\"{await llm_query('c')}\")\n"
+        "if await llm_query('d'):\n    print('yes')",
+        out="{'a': '<A>', 'b': '<B>'} <c>\nyes\n",
+    ),
+    "gather of a list": Case(
+        code="import asyncio\nprint(await asyncio.gather(*[llm_query(c) for c in 'abc']))",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "gather of calls": Case(
+        code="import asyncio\nprint(await asyncio.gather(llm_query('a'), rlm_query('b'), tool('c')))",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "gather of a map": Case(
+        code="import asyncio\nprint(await asyncio.gather(*map(llm_query, 'abc')))",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "gather of a generator": Case(
+        code="from asyncio import gather\nprint(await gather(*(llm_query(c) for c in 'abc')))",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "gather of a list made before": Case(
+        code="import asyncio\ntasks = [llm_query(c) for c in 'abc']\nr = await asyncio.gather(*tasks)\nprint(r)",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "gather of a list made by append": Case(
+        code="import asyncio\nasync def main():\n    tasks = []\n    for c in 'abc':\n        tasks.append(llm_query(c))\n"
+        "    print(len(tasks))\n    return await asyncio.gather(*tasks)\nprint(asyncio.run(main()))",
+        out="3\n['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "gather of variables": Case(
+        code="import asyncio\na = llm_query('a')\nb = rlm_query('b')\nx, y = await asyncio.gather(a, b)\nprint(x, y)",
+        out="<a> <b>\n",
+        want=2,
+    ),
+    "a list that is read too is a list of values": Case(
+        code="import asyncio\nt = [llm_query(c) for c in 'ab']\nprint(t)\nprint(await asyncio.gather(*t))",
+        out="['<a>', '<b>']\n['<a>', '<b>']\n",
+        most=1,
+    ),
+    "gather of values": Case(
+        code="import asyncio\nx = llm_query('a')\nprint(await asyncio.gather(x, llm_query('b')))",
+        out="['<a>', '<b>']\n",
+    ),
+    "functions of the code": Case(
+        code="import asyncio\nasync def ask(c):\n    return c + await llm_query(c)\n"
+        "async def main():\n    return await asyncio.gather(*[ask(c) for c in 'abc'])\nprint(asyncio.run(main()))",
+        out="['a<a>', 'b<b>', 'c<c>']\n",
+        want=3,
+    ),
+    "functions of an earlier step are known": Case(
+        code="import asyncio\nask = llm_query\nprint(await asyncio.gather(*[ask(c) for c in 'ab']))",
+        out="['<a>', '<b>']\n",
+        want=2,
+    ),
+    "create_task": Case(
+        code="import asyncio\nasync def main():\n    ts = [asyncio.create_task(llm_query(c)) for c in 'abc']\n"
+        "    return [await t for t in ts]\nprint(asyncio.run(main()))",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "a task begins when its maker waits": Case(
+        code="import asyncio\nasync def f(c):\n    print('begin', c)\n    await asyncio.sleep(0)\n    print('end', c)\n"
+        "    return c\nasync def main():\n    t = asyncio.create_task(f('t'))\n    print('made')\n    print(await f('m'))\n"
+        "    print(await t, t.done(), t.result())\nasyncio.run(main())",
+        out="made\nbegin m\nbegin t\nend m\nm\nend t\nt True t\n",
+    ),
+    "errors returned": Case(
+        code="import asyncio\nr = await asyncio.gather(llm_query('a'), fails('ValueError'), return_exceptions=True)\n"
+        "print(r[0], type(r[1]).__name__, r[1])",
+        out="<a> ValueError no ValueError\n",
+    ),
+    "an error of its own class": Case(
+        code="import asyncio\nclass Odd(Exception):\n    pass\nasync def f(c):\n    await llm_query(c)\n    raise Odd(c)\n"
+        "try:\n    await asyncio.gather(f('a'), llm_query('b'))\nexcept Odd as e:\n    print('caught', e)\n"
+        "r = await asyncio.gather(f('c'), return_exceptions=True)\nprint(isinstance(r[0], Odd))\n"
+        "try:\n    await asyncio.create_task(f('d'))\nexcept Odd as e:\n    print('caught', e)",
+        out="caught a\nTrue\ncaught d\n",
+    ),
+    "a semaphore": Case(
+        code="import asyncio\nsem = asyncio.Semaphore(2)\nasync def ask(c):\n    async with sem:\n        return await llm_query(c)\n"
+        "print(await asyncio.gather(*(ask(c) for c in 'abcdef')))",
+        out="['<a>', '<b>', '<c>', '<d>', '<e>', '<f>']\n",
+        want=2,
+        most=2,
+    ),
+    "a task group": Case(
+        code="import asyncio\nasync with asyncio.TaskGroup() as tg:\n    ts = [tg.create_task(llm_query(c)) for c in 'abc']\n"
+        "print([t.result() for t in ts])",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "a queue and its workers": Case(
+        code="import asyncio\nq = asyncio.Queue()\nout = []\nasync def work():\n    while True:\n        x = await q.get()\n"
+        "        out.append(await llm_query(x))\n        q.task_done()\nfor c in 'abcdef':\n    q.put_nowait(c)\n"
+        "ws = [asyncio.create_task(work()) for _ in range(3)]\nawait q.join()\nfor w in ws:\n    w.cancel()\n"
+        "r = await asyncio.gather(*ws, return_exceptions=True)\nprint(sorted(out), len(r), ws[0].cancelled())",
+        out="['<a>', '<b>', '<c>', '<d>', '<e>', '<f>'] 3 True\n",
+        want=3,
+        most=3,
+    ),
+    "a time limit": Case(
+        code="import asyncio\nprint(await asyncio.wait_for(llm_query('a'), 60))\n"
+        "try:\n    await asyncio.wait_for(forever(), 0.01)\nexcept asyncio.TimeoutError:\n    print('late')",
+        out="<a>\nlate\n",
+    ),
+    "as completed": Case(
+        code="import asyncio\nout = []\nfor f in asyncio.as_completed([llm_query(c) for c in 'abc']):\n    out.append(await f)\n"
+        "print(sorted(out))",
+        out="['<a>', '<b>', '<c>']\n",
+        want=3,
+    ),
+    "wait": Case(
+        code="import asyncio\ndone, left = await asyncio.wait([asyncio.create_task(llm_query(c)) for c in 'abc'])\n"
+        "print(sorted(t.result() for t in done), left)",
+        out="['<a>', '<b>', '<c>'] set()\n",
+        want=3,
+    ),
+    "to_thread and run_in_executor": Case(
+        code="import asyncio\nasync def main():\n    loop = asyncio.get_running_loop()\n"
+        "    more = [loop.run_in_executor(None, llm_query, c) for c in 'cd']\n"
+        "    return await asyncio.gather(*[asyncio.to_thread(llm_query, c) for c in 'ab'], *more)\nprint(asyncio.run(main()))",
+        out="['<a>', '<b>', '<c>', '<d>']\n",
+        want=4,
+    ),
+    "sleeps side by side": Case(
+        code="import asyncio\nasync def f(c):\n    await asyncio.sleep(0.2)\n    return c\n"
+        "print(len(await asyncio.gather(*[f(c) for c in range(100)])))",
+        out="100\n",
+    ),
+    "an async context manager of its own": Case(
+        code="import asyncio\nclass Asker:\n    async def ask(self, c):\n        return await llm_query(c)\n"
+        "    async def __aenter__(self):\n        return self\n    async def __aexit__(self, kind, e, tb):\n"
+        "        print('left by', e)\n        return True\nasync def f():\n    async with Asker() as a:\n"
+        "        return await asyncio.gather(*[a.ask(c) for c in 'ab'])\nprint(await f())\n"
+        "async with Asker():\n    raise ValueError('x')\nprint('after')",
+        out="left by None\n['<a>', '<b>']\nleft by x\nafter\n",
+        want=2,
+    ),
+    "an executor": Case(
+        code="from concurrent.futures import ThreadPoolExecutor, as_completed\ndef work(c):\n    return c + llm_query(c)\n"
+        "with ThreadPoolExecutor(max_workers=4) as ex:\n    fs = [ex.submit(work, c) for c in 'abcdefgh']\n"
+        "    print([f.result() for f in fs])\n    print(list(ex.map(rlm_query, 'xyz')))\n"
+        "    fs = {ex.submit(llm_query, c): c for c in 'ab'}\n    print(sorted(fs[f] + f.result() for f in as_completed(fs)))",
+        out="['a<a>', 'b<b>', 'c<c>', 'd<d>', 'e<e>', 'f<f>', 'g<g>', 'h<h>']\n['<x>', '<y>', '<z>']\n['a<a>', 'b<b>']\n",
+        want=4,
+        most=4,
+    ),
+    "an executor's errors": Case(
+        code="from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor() as ex:\n"
+        "    f = ex.submit(fails, 'KeyError')\n    try:\n        f.result()\n    except KeyError:\n        print('caught')\n"
+        "    print(type(f.exception()).__name__)\n    seen = []\n    try:\n"
+        "        for r in ex.map(lambda c: fails('OSError') if c == 'b' else c, 'abc'):\n            seen.append(r)\n"
+        "    except OSError:\n        print(seen)",
+        out="caught\nKeyError\n['a']\n",
+    ),
+    "threads with a lock": Case(
+        code="import threading\nout, lock = [], threading.Lock()\ndef work(c):\n    with lock:\n        out.append('+')\n"
+        "    r = llm_query(c)\n    with lock:\n        out.append(r)\n"
+        "ts = [threading.Thread(target=work, args=(c,)) for c in 'abc']\nfor t in ts:\n    t.start()\nfor t in ts:\n    t.join()\n"
+        "print(out[:3], sorted(out[3:]), ts[0].is_alive())",
+        out="['+', '+', '+'] ['<a>', '<b>', '<c>'] False\n",
+        want=3,
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", CASES)
+def test_code_that_awaits(backend, name):
+    case = CASES[name]
+    host, (done,) = asyncio.run(steps(backend, case.code, want=case.want))
+    assert done.error is None, done.error
+    assert done.stdout == case.out
+    assert host.most >= case.want or case.want == 1
+    assert case.most is None or host.most <= case.most
+
+
+@pytest.mark.parametrize("kind", ["ValueError", "KeyError", "TimeoutError", "OSError", "RateLimited"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "await asyncio.gather(llm_query('a'), fails({!r}))",
+        "await fails({!r})",
+        "await asyncio.create_task(fails({!r}))",
+    ],
+    ids=["gathered", "awaited", "task"],
+)
+def test_a_host_function_that_raises_does_so_alike(kind, code):
+    async def main():
+        both = []
+        for backend in BACKENDS:
+            text = f"import asyncio\ntry:\n    {code.format(kind)}\nexcept Exception as e:\n    caught = e\n"
+            shown = (
+                "print([c.__name__ for c in (KeyError, OSError, ValueError, RuntimeError) if isinstance(caught, c)])"
+            )
+            _, (_, shown, plain) = await steps(backend, text, shown, f"import asyncio\n1\n{code.format(kind)}")
+            both.append(shown.stdout)
+            assert plain.error_type == kind or kind in plain.error
+            assert f"no {kind}" in plain.error
+            assert code.format(kind) in plain.error, "the line of the code is not shown"
+        assert both[0] == both[1]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_waiting_for_the_host_is_not_time_of_the_code(backend):
+    code = "import asyncio\nr = await asyncio.gather(*[slow(n) for n in range(4)])\nprint(r)"
+
+    async def slow(number):
+        await asyncio.sleep(0.8)
+        return number
+
+    _, (done,) = asyncio.run(steps(backend, code, functions={"slow": slow}, timeout=0.5))
+    assert done.stdout == "[0, 1, 2, 3]\n"
+    assert done.waited >= 0.7
+    assert done.elapsed < 0.5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_computing_beside_a_call_is_time_of_the_code(backend):
+    code = (
+        "import asyncio\nasync def burn():\n    await asyncio.sleep(0.01)\n    while True:\n        pass\n"
+        "await asyncio.gather(forever(), burn())"
+    )
+    _, (done, after) = asyncio.run(steps(backend, code, "print(1)", timeout=0.5))
+    assert done.error_type == "TimeoutError"
+    assert after.stdout == "1\n"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import asyncio\nawait asyncio.gather(*[forever() for _ in range(3)], fails('ValueError'))",
+        "import asyncio\nasync def f():\n    await llm_query('a')\n    FINAL(7)\nawait asyncio.gather(forever(), f(), forever())",
+        "import asyncio\nasync def main():\n    t = asyncio.create_task(forever())\n    await asyncio.sleep(0)\nasyncio.run(main())",
+    ],
+    ids=["an error", "an answer", "a task left over"],
+)
+def test_what_is_outstanding_ends_with_the_step(backend, code):
+    host, (done, after) = asyncio.run(steps(backend, code, "print(await llm_query('x'))"))
+    assert host.now == 0
+    assert done.final is None or done.final.value == 7
+    assert after.stdout == "<x>\n"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_cap_on_calls_holds_for_calls_side_by_side(backend):
+    code = (
+        "import asyncio\nr = await asyncio.gather(*[llm_query(str(n)) for n in range(50)], return_exceptions=True)\n"
+        "print(len(r), sum(isinstance(x, RuntimeError) for x in r))"
+    )
+    host, (done,) = asyncio.run(steps(backend, code, max_host_calls=20))
+    assert done.stdout == "50 30\n"
+    assert host.ended == 20
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_cancelling_the_run_cancels_the_calls_and_leaves_nothing(backend):
+    async def main():
+        host, repl = Host(1), BACKENDS[backend]()
+        before = set(threading.enumerate())
+        await repl.start(Setup(functions=host.functions(), timeout=5.0))
+        code = "import asyncio\nawait asyncio.gather(*[forever() for _ in range(5)])"
+        running = asyncio.create_task(repl.run(code))
+        while host.now < 5:  # noqa: ASYNC110 - the code has no event to give
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await repl.close()
+        assert host.now == 0
+        assert len(asyncio.all_tasks()) == 1
+        left = [thread.name for thread in set(threading.enumerate()) - before]
+        assert [name for name in left if name.startswith("pyrlm")] == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_variables_made_side_by_side_stay(backend):
+    _, done = asyncio.run(
+        steps(
+            backend,
+            "import asyncio\nfound = {}\nasync def ask(c):\n    found[c] = await llm_query(c)\n"
+            "await asyncio.gather(*[ask(c) for c in 'ab'])\n",
+            "found",
+            "print(await asyncio.gather(*[ask(c) for c in 'cd']), sorted(found))",
+            want=2,
+        )
+    )
+    assert done[1].stdout == "{'a': '<a>', 'b': '<b>'}\n"
+    assert done[2].stdout == "[None, None] ['a', 'b', 'c', 'd']\n"
+
+
+# on Monty alone
+
+
+def in_monty(code, **options):
+    _, (done,) = asyncio.run(steps("monty", code, **options))
+    return done
+
+
+def test_what_can_never_come_is_an_error_that_keeps_the_variables():
+    done = in_monty(
+        "import asyncio\ne = asyncio.Event()\ntry:\n    await e.wait()\nexcept RuntimeError as x:\n    print(x)"
+    )
+    assert "never comes" in done.stdout
+    assert done.error is None
+
+
+def test_a_task_of_an_earlier_step_says_that_it_has_ended():
+    _, (_, late) = asyncio.run(
+        steps("monty", "import asyncio\nt = asyncio.create_task(llm_query('a'))", "await t", want=1)
+    )
+    assert "has ended" in late.error
+    assert "begin it anew" in late.error
+
+
+def test_sleeps_side_by_side_are_not_added_up_and_a_long_one_ends():
+    many = "import asyncio\nawait asyncio.gather(*[asyncio.sleep(0.3) for _ in range(50)])\nprint('slept')"
+    assert in_monty(many, timeout=1.0).stdout == "slept\n"
+    assert in_monty(
+        "import asyncio\nawait asyncio.gather(asyncio.sleep(9), asyncio.sleep(8))", timeout=0.5
+    ).error_type == ("TimeoutError")
+
+
+def test_more_calls_than_may_be_outstanding_all_come():
+    code = "import asyncio\nr = await asyncio.gather(*[llm_query(str(n)) for n in range(700)])\nprint(len(set(r)))"
+    host, (done,) = asyncio.run(steps("monty", code))
+    assert done.stdout == "700\n"
+    assert host.ended == 700
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("async for x in y:\n    pass", "use for"),
+        ("import asyncio\nasyncio.start_server", "llm_batch"),
+        ("class A:\n    def __await__(self):\n        yield\nawait A()", "async def"),
+    ],
+)
+def test_what_is_not_there_says_what_to_write(code, says):
+    assert says in in_monty(code).error
