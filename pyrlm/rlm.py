@@ -10,25 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm import portal
-from pyrlm.adapters.calling import check_adapter
 from pyrlm.durable import resume, run_alone
 from pyrlm.errors import (
     AuthenticationError,
-    ConfigurationError,
     ContextLengthError,
     ModelError,
     PolicyError,
     PyRLMError,
     ReplCrashedError,
 )
-from pyrlm.evidence import check_retriever, described
+from pyrlm.evidence import described
 from pyrlm.inputs import Inputs, take_in
 from pyrlm.last_call import best_answer
-from pyrlm.mcp_config import check_servers
 from pyrlm.outcome import Outcome, build_result
-from pyrlm.prompts_system import check_prompt_options
+from pyrlm.rlm_options import checked_models
 from pyrlm.session import Session
-from pyrlm.tools import check_tools
 from pyrlm.turns import Finished, take
 
 if TYPE_CHECKING:
@@ -56,23 +52,13 @@ if TYPE_CHECKING:
 __all__ = ["RLM"]
 
 
-_ABOVE_ZERO = (
-    "max_tokens",
-    "subcall_max_tokens",
-    "max_output_chars",
-    "repl_timeout",
-    "max_concurrent_subcalls",
-    "max_concurrent_subagents",
-    "subagent_max_steps",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class RLM:
     """Answers questions over texts of any size by a loop of model-written code. Holds options only: share it freely.
 
     Attributes:
-        adapter: The root model, which writes the code.
+        adapter: The root model, which writes the code: an adapter, or its name for `pyrlm.adapters.get_adapter`, such as
+            ``"openai:gpt-4.1"``; so for all models here.
         subcall_adapter: The model that sub-calls ask; the root model by default.
         subcall_models: Further models that code may name by ``llm_query(…, model="name")``.
         subagent_adapters: Root models of sub-agents, that of depth 1 first; the last one serves all that are deeper. By
@@ -157,19 +143,8 @@ class RLM:
     output_schema: Any = None
 
     def __post_init__(self) -> None:
-        adapters = (self.adapter, self.subcall_adapter, *(self.subcall_models or {}).values())
-        for adapter in (*adapters, *self.subagent_adapters):
-            if adapter is not None or adapter is self.adapter:
-                check_adapter(adapter)
-        check_retriever(self.retriever)
-        check_tools(self.tools)
-        check_servers(self.mcp_servers)
-        check_prompt_options(self)
-        for name in _ABOVE_ZERO:
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"RLM({name}={getattr(self, name)!r}): expected a number above 0.")
-        if self.on_limit not in {"raise", "return"}:
-            raise ConfigurationError(f"RLM(on_limit={self.on_limit!r}): expected 'raise' or 'return'.")
+        for name, models in checked_models(self).items():
+            object.__setattr__(self, name, models)
 
     def run(
         self, query: Query, context: Any = None, *, output_schema: Any = None, checkpoint: CheckpointPath = None

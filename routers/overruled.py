@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.adapters.calling import as_adapter
+
 if TYPE_CHECKING:
     from pyrlm.pricing import Price
 
@@ -11,7 +13,8 @@ __all__ = ["with_numbers"]
 
 
 def with_numbers(adapter: Any, *, price: Price | None, context_window: int | None) -> Any:
-    """Return `adapter` with these attributes; itself where there is nothing to put in."""
+    """Return `adapter`, or that of the name given, with these attributes; itself where there is nothing to put in."""
+    adapter = None if adapter is None else as_adapter(adapter)
     known = {"price": price, "context_window": context_window}
     given = {name: value for name, value in known.items() if value is not None}
     if adapter is None or not given:

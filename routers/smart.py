@@ -38,7 +38,8 @@ class SmartRouter:
     One router serves any number of runs, threads and event loops at once; each run has a budget and a trace of its own.
 
     Args:
-        adapter: The root model: it answers routes of one call and writes the code of loops.
+        adapter: The root model, which answers routes of one call and writes the code of loops: an adapter, or its name such
+            as ``"openai:gpt-4.1"``.
         retriever: An index to answer from (`pyrlm.retrievers`), beside a text or without one.
         subcall_adapter: The model that sub-calls ask; the root model by default.
         config: Thresholds of the decision.

@@ -435,3 +435,37 @@ def test_public_names_are_sorted_and_all_there():
     assert type(pyrlm.adapters.get_adapter("extractive:")) is pyrlm.adapters.ExtractiveAdapter
     with pytest.raises(ConfigurationError, match='write "extractive:"'):
         pyrlm.adapters.get_adapter("extractive:x")
+
+
+def test_a_model_may_be_named_wherever_one_is_taken(monkeypatch):
+    from openai_server import LoopbackServer
+
+    from pyrlm import RLM, SmartRouter
+    from pyrlm.adapters import FallbackAdapter
+
+    def reply(body):
+        if "sub-LLM" in body["messages"][0]["content"]:
+            return body["model"]
+        if "You are a sub-agent" in body["messages"][1]["content"]:
+            return f"FINAL: {body['model']}"
+        code = "a, b = llm_query('x'), llm_query('x', model='other')\nc = rlm_query('y', P[:9])\nr = [a, b, c]"
+        return f"```python\n{code}\n```" if len(body["messages"]) == 2 else "FINAL_VAR: r"
+
+    with LoopbackServer(reply) as server:
+        monkeypatch.setenv("VLLM_BASE_URL", server.url)
+        models = {
+            "subcall_adapter": "vllm:sub",
+            "subcall_models": {"other": "vllm:other"},
+            "subagent_adapters": ["vllm:agent"],
+        }
+        result = RLM("vllm:root", **models).run("q?", "a text of some words")
+        assert result.value == ["sub", "other", "agent"]
+        result = SmartRouter("vllm:root", **models).run(
+            "q?", "a text of some words", route="rlm", profile="semantic_batches"
+        )
+        assert result.value == ["sub", "other", "agent"]
+        assert RLM(FallbackAdapter(["vllm:root", "vllm:second"]), **models).run("q?", "words " * 9).value[0] == "sub"
+    with pytest.raises(ConfigurationError, match="no provider is called 'nobody'"):
+        RLM("nobody:x")
+    with pytest.raises(ConfigurationError, match="expected a list of models"):
+        RLM("vllm:root", subagent_adapters="vllm:agent")

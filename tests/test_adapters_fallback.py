@@ -281,6 +281,6 @@ def test_misuse_is_told(wrong):
     with pytest.raises(ConfigurationError, match="expected a list of adapters"):
         FallbackAdapter(wrong)
     with pytest.raises(ConfigurationError, match="expected an object with complete"):
-        FallbackAdapter(["gpt-4.1"])
+        FallbackAdapter([object()])
     with pytest.raises(ConfigurationError, match="cooldown_seconds=-1"):
         FallbackAdapter([FakeAdapter()], cooldown_seconds=-1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["accepts_option", "acomplete", "astream", "check_adapter", "in_thread"]
+__all__ = ["accepts_option", "acomplete", "as_adapter", "astream", "check_adapter", "in_thread"]
 
 _T = TypeVar("_T")
 
@@ -113,6 +113,20 @@ def _arguments(
     messages, max_tokens, temperature = values
     places, names = plan.arguments(messages=messages, max_tokens=max_tokens, temperature=temperature)
     return places, {**names, **options}
+
+
+def as_adapter(model: Any) -> Any:
+    """Return an adapter: a string such as ``"openai:gpt-4.1"`` is made into one, see `get_adapter`.
+
+    Raises:
+        ConfigurationError: It is neither, or a model of that name can't be asked here.
+    """
+    if isinstance(model, str):
+        from pyrlm.adapters.presets import get_adapter  # noqa: PLC0415 - which needs this module
+
+        return get_adapter(model)
+    check_adapter(model)
+    return model
 
 
 def check_adapter(adapter: Any) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.base import Retry, on_retry
-from pyrlm.adapters.calling import accepts_option, acomplete, astream, check_adapter
+from pyrlm.adapters.calling import accepts_option, acomplete, as_adapter, astream
 from pyrlm.errors import (
     AuthenticationError,
     BadReplyError,
@@ -40,7 +40,7 @@ class FallbackAdapter:
     tries it. Where no other is left, it is asked nevertheless.
 
     Args:
-        adapters: Adapters in the order in which they are asked.
+        adapters: Adapters, or their names, in the order in which they are asked.
         cooldown_seconds: How long a model that was out is left alone (default 60).
         on_authentication: Ask the next also where a key is missing, wrong or not allowed (default False).
 
@@ -59,9 +59,7 @@ class FallbackAdapter:
             raise ConfigurationError(f"adapters={adapters!r}: expected a list of adapters, in the order to ask them.")
         if isinstance(cooldown_seconds, bool) or not isinstance(cooldown_seconds, int | float) or cooldown_seconds < 0:
             raise ConfigurationError(f"cooldown_seconds={cooldown_seconds!r}: expected a number of seconds.")
-        for adapter in adapters:
-            check_adapter(adapter)
-        self._members = [_Member(adapter) for adapter in adapters]
+        self._members = [_Member(as_adapter(adapter)) for adapter in adapters]
         self._cooldown = float(cooldown_seconds)
         self._passing: tuple[type[ModelError], ...] = (ModelUnavailableError, RateLimitError, BadReplyError)
         if on_authentication:
