@@ -84,7 +84,7 @@ class Journal:
         Raises:
             CheckpointError: The file holds a run that has not ended, or something else, or can't be written.
         """
-        with suppress(FileExistsError), _as_checkpoint_errors(path):
+        with _as_checkpoint_errors(path), suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         journal = cls(path, _connect(path))
         try:

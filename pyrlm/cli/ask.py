@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from pyrlm.cli.codes import ExitCode, code_of
+from pyrlm.cli.kept import Kept
 from pyrlm.cli.models import adapters_for, config_of
 from pyrlm.cli.options import (
+    CheckpointOption,
     ClusterOption,
     EmbedderOption,
     FolderOption,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from pyrlm.events import EventListener
     from pyrlm.routers import RouterResult
 
-__all__ = ["ask"]
+__all__ = ["ask", "cache_of_user", "is_extractive", "opened", "progress", "reported"]
 
 
 _INTERRUPTED = 130
@@ -66,6 +68,7 @@ def ask(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     trace: Annotated[Path | None, typer.Option(help="Write every event to this file, as JSON Lines.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    checkpoint: CheckpointOption = None,
 ) -> None:
     """Answer QUESTION over the text in PATH…, the index of --in or --es, or both.
 
@@ -75,19 +78,26 @@ def ask(
         raise typer.BadParameter("Missing argument 'PATH...' (or --in FOLDER, or --es URL).")
     limits = Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens)
     live = stream and not as_json and sys.stdout.isatty()
-    with _reported(), _progress(quiet=quiet or as_json or live) as listener:
+    how: dict[str, Any] = {"route": route}
+    if checkpoint is not None:
+        kept = Kept(
+            model=model, sub_model=sub_model, profile=profile, repl=repl, max_cost=max_cost, max_tokens=max_tokens,
+            price=price, subcall_price=subcall_price, cache=cache, corpus=corpus, es=es, index=index, embed=embed,
+        )  # fmt: skip
+        how["checkpoint"] = kept.checkpoint(checkpoint)
+    with reported(checkpoint), progress(quiet=quiet or as_json or live) as listener:
         adapter, sub_adapter = adapters_for(model, sub_model)
         options = {"subcall_adapter": sub_adapter, "policy": limits, "profile": profile, "repl_backend": repl}
-        options |= {"cache": _cache() if cache else None, "event_listener": listener, "trace_path": trace}
+        options |= {"cache": cache_of_user() if cache else None, "event_listener": listener, "trace_path": trace}
         options["config"] = config_of(price, subcall_price, sub_model)
-        with _retriever(corpus, es, index, embed) as retriever:
-            result = _answer(question, paths or [], retriever, route, adapter, options, live=live)
+        with opened(corpus, es, index, embed) as retriever:
+            result = _answer(question, paths or [], retriever, how, adapter, options, live=live)
     if as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
     else:
         from pyrlm.cli.report import print_result  # noqa: PLC0415 - rich is not needed for JSON
 
-        print_result(result, explain=explain, extractive=_is_extractive(adapter), answer=not live or not result.output)
+        print_result(result, explain=explain, extractive=is_extractive(adapter), answer=not live or not result.output)
     raise typer.Exit(code_of(result.status))
 
 
@@ -95,7 +105,7 @@ def _answer(
     question: str,
     paths: list[str],
     retriever: Any,
-    route: str | None,
+    how: dict[str, Any],
     adapter: Any,
     options: dict[str, Any],
     *,
@@ -107,12 +117,13 @@ def _answer(
     router = SmartRouter(adapter, retriever=retriever, **options)
     context = _read(paths) if paths else None
     if live:
-        return print_stream(router.stream(question, context, route=route))
-    return router.run(question, context, route=route)
+        return print_stream(router.stream(question, context, **how))
+    return router.run(question, context, **how)
 
 
 @contextlib.contextmanager
-def _retriever(corpus: Path | None, es: str | None, index: str | None, embed: str | None) -> Iterator[Any]:
+def opened(corpus: Path | None, es: str | None, index: str | None, embed: str | None) -> Iterator[Any]:
+    """Give the retriever that was named; None where none was."""
     if corpus is None and es is None:
         yield None
         return
@@ -123,7 +134,7 @@ def _retriever(corpus: Path | None, es: str | None, index: str | None, embed: st
 
 
 @contextlib.contextmanager
-def _reported() -> Iterator[None]:
+def reported(checkpoint: Path | None = None) -> Iterator[None]:
     """Turn what ends a run into a message and an exit code."""
     try:
         yield
@@ -133,11 +144,13 @@ def _reported() -> Iterator[None]:
     except (PyRLMError, OSError) as error:
         _stop(error)
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        further = f"; pyrlm resume {checkpoint} goes on" if checkpoint is not None else ""
+        typer.echo(f"stopped{further}", err=True)
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def _is_extractive(adapter: object) -> bool:
+def is_extractive(adapter: object) -> bool:
+    """Whether the model is the one that works offline."""
     return type(adapter).__name__ == "ExtractiveAdapter"
 
 
@@ -154,7 +167,8 @@ def _read(paths: list[str]) -> Context:
 
 
 @contextlib.contextmanager
-def _progress(*, quiet: bool) -> Iterator[EventListener | None]:
+def progress(*, quiet: bool) -> Iterator[EventListener | None]:
+    """Show progress on a terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -164,7 +178,8 @@ def _progress(*, quiet: bool) -> Iterator[EventListener | None]:
         yield view
 
 
-def _cache() -> DiskCache:
+def cache_of_user() -> DiskCache:
+    """Open the cache in the user's own folder."""
     from pyrlm.cache import DiskCache  # noqa: PLC0415
 
     return DiskCache()

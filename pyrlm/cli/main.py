@@ -9,6 +9,7 @@ import typer
 from pyrlm.cli.ask import ask
 from pyrlm.cli.doctor import doctor
 from pyrlm.cli.indexing import index
+from pyrlm.cli.resume import resume
 from pyrlm.cli.searching import search
 
 __all__ = ["app", "main"]
@@ -25,6 +26,7 @@ app.command()(ask)
 app.command()(index)
 app.command()(search)
 app.command()(doctor)
+app.command()(resume)
 
 
 @app.callback()

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "CaCertsOption",
+    "CheckpointOption",
     "ClusterOption",
     "EmbedderOption",
     "FolderOption",
@@ -17,11 +19,30 @@ __all__ = [
     "StreamOption",
     "SubModelOption",
     "SubcallPriceOption",
+    "UserOption",
 ]
 
 FolderOption = Annotated[Path | None, typer.Option("--in", help="Folder of an index.", metavar="FOLDER")]
 ClusterOption = Annotated[str | None, typer.Option("--es", help="Address of an Elasticsearch cluster.", metavar="URL")]
 IndexOption = Annotated[str | None, typer.Option("--index", help="Name of the index on the cluster.")]
+CaCertsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-certs",
+        help="Certificate authority of the cluster, where the system's do not vouch for it.",
+        metavar="FILE",
+        envvar="ELASTICSEARCH_CA_CERTS",
+    ),
+]
+UserOption = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        help="User on the cluster; the password comes from ELASTICSEARCH_PASSWORD, or is asked for.",
+        metavar="NAME",
+        envvar="ELASTICSEARCH_USER",
+    ),
+]
 EmbedderOption = Annotated[str | None, typer.Option("--embed", help="Embedder, where the index does not tell it.")]
 
 ModelOption = Annotated[
@@ -44,4 +65,12 @@ SubcallPriceOption = Annotated[
 ]
 StreamOption = Annotated[
     bool, typer.Option("--stream", help="Print the answer as it is written, where the output is a terminal.")
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="Keep every outcome in this file, so that `pyrlm resume FILE` goes on after a crash. It holds the text.",
+        metavar="FILE",
+    ),
 ]
