@@ -544,6 +544,18 @@ def test_a_text_is_added_and_only_it_is_sent(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_what_was_added_is_put_back_like_the_text_itself(backend):
+    adapter = FakeAdapter(
+        ["FINAL: x", python("P = P2 = ctx2 = 3"), python("print(P[:3], P2[:5], ctx2.find('Nantes')[0][2])"), "FINAL: y"]
+    )
+    with RLM(adapter, repl_backend=backend).session(TEXT) as session:
+        session.ask("First?")
+        session.add(MORE)
+        session.ask("Second?")
+    assert last(adapter).startswith("Output:\nThe Since Nantes")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_citations_and_coverage_reach_into_what_was_added(backend):
     quotes = ["The office in Lyon is closed.", "The battery is not covered."]
     adapter = FakeAdapter(["FINAL: x", python("print(P2)"), python(f"FINAL('closed', quotes={quotes!r})"), "FINAL: y"])
