@@ -279,3 +279,15 @@ def test_ordinary_python_prints_what_python_prints(backend):
     for code, step in zip(IDIOMS, result.trace.of_kind("repl_exec"), strict=True):
         assert step.error is None, f"{code}\n{step.error}"
         assert step.stdout == said_by_python(code), code
+
+
+@BACKENDS
+@pytest.mark.parametrize("code", ["if len(P) > 5:\n    return 5", "for n in range(3):\n    return n", "x = 1\nbreak"])
+def test_code_that_would_stop_in_the_middle_is_told_and_not_cut_short(backend, code):
+    adapter = FakeAdapter([python(f"print('before')\n{code}\nprint('after')"), "FINAL: x"])
+    result = RLM(adapter, repl_backend=backend).run("q", TEXT)
+    step = result.trace.of_kind("repl_exec")[0]
+    assert "SyntaxError" in (step.error or "")
+    assert "line 3" in step.error
+    assert "outside" in step.error
+    assert step.stdout == ""

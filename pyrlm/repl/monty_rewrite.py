@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from pyrlm.repl.monty_rewrite_emit import emit
-from pyrlm.repl.monty_rewrite_scan import Known, UnsupportedError, bound_names, consumed
+from pyrlm.repl.monty_rewrite_scan import Known, UnsupportedError, bound_names, check_returns, consumed
 from pyrlm.repl.monty_rewrite_stmt import Rewriter
 
 __all__ = ["Known", "Rewritten", "UnsupportedError", "prelude", "rewrite"]
@@ -134,6 +134,7 @@ def rewrite(code: str, known: Known, *, echo: bool = False) -> Rewritten:
         UnsupportedError: It uses a construct that Monty can't run and that has no sure replacement.
     """
     tree = ast.parse(code)
+    check_returns(tree)
     for node in ast.walk(tree):
         name = getattr(node, "id", None) or getattr(node, "arg", None) or getattr(node, "attr", None)
         if isinstance(name, str) and name.startswith("_pyrlm_"):

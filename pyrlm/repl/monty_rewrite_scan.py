@@ -12,6 +12,7 @@ __all__ = [
     "Known",
     "UnsupportedError",
     "bound_names",
+    "check_returns",
     "consumed",
     "has_yield",
     "is_pure",
@@ -147,6 +148,13 @@ def consumed(tree: ast.AST) -> dict[int, ast.AST]:
         elif isinstance(node, ast.Compare):
             found.update((id(c), c) for c in node.comparators)
     return found
+
+
+def check_returns(tree: ast.Module) -> None:
+    """Raise SyntaxError for a `return` outside of functions, at which Monty would end the code without a word."""
+    found = next((node for node in walk_scope(list(tree.body)) if isinstance(node, ast.Return)), None)
+    if found is not None:
+        raise SyntaxError("'return' outside function", ("<code>", found.lineno, found.col_offset + 1, None))
 
 
 def has_yield(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
