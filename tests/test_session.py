@@ -439,6 +439,29 @@ def test_questions_from_several_threads_take_turns():
     assert each_prompt_begins_with_the_one_before(prompts(adapter))
 
 
+def test_a_question_that_waits_for_its_turn_can_be_cancelled_or_finds_the_session_closed():
+    async def main(server):
+        adapter = OpenAICompatAdapter("m", base_url=server.url, api_key="k", context_window=100_000)
+        async with RLM(adapter).session(TEXT) as session:
+            first = asyncio.create_task(session.aask("First?"))
+            while not server.bodies:  # noqa: ASYNC110 - the server is in a thread of its own
+                await asyncio.sleep(0.01)
+            waiting, late = (asyncio.create_task(session.aask(text)) for text in ("Second?", "Third?"))
+            await asyncio.sleep(0.05)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert not first.done()
+        with pytest.raises(ConfigurationError, match="was closed while"):
+            await first
+        with pytest.raises(ConfigurationError, match="is closed"):
+            await late
+
+    with LoopbackServer([Stall(60), "FINAL: x"]) as server:
+        asyncio.run(main(server))
+        assert len(server.bodies) == 1
+
+
 @pytest.mark.parametrize("how", ["sync", "async"])
 def test_a_question_from_within_a_question_is_an_error_and_no_deadlock(how):
     def sync_tool(text: str) -> str:
