@@ -13,8 +13,8 @@ import typer
 
 from pyrlm.cli.codes import ExitCode, code_of
 from pyrlm.cli.kept import Kept
-from pyrlm.cli.models import adapters_for, config_of
 from pyrlm.cli.options import (
+    CaCertsOption,
     CheckpointOption,
     ClusterOption,
     EmbedderOption,
@@ -25,17 +25,16 @@ from pyrlm.cli.options import (
     StreamOption,
     SubcallPriceOption,
     SubModelOption,
+    UserOption,
 )
 from pyrlm.errors import ConfigurationError, PriceUnknownError, PyRLMError
-from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
-    from pyrlm.cache import DiskCache
     from pyrlm.context import Context
     from pyrlm.events import EventListener
     from pyrlm.routers import RouterResult
 
-__all__ = ["ask", "cache_of_user", "is_extractive", "opened", "progress", "reported"]
+__all__ = ["ask", "opened", "progress", "reported", "show"]
 
 
 _INTERRUPTED = 130
@@ -49,6 +48,8 @@ def ask(
     corpus: FolderOption = None,
     es: ClusterOption = None,
     index: IndexOption = None,
+    ca_certs: CaCertsOption = None,
+    user: UserOption = None,
     embed: EmbedderOption = None,
     model: ModelOption = None,
     sub_model: SubModelOption = None,
@@ -76,28 +77,29 @@ def ask(
     """
     if not paths and corpus is None and es is None:
         raise typer.BadParameter("Missing argument 'PATH...' (or --in FOLDER, or --es URL).")
-    limits = Policy(max_cost_usd=max_cost, max_total_tokens=max_tokens)
     live = stream and not as_json and sys.stdout.isatty()
-    how: dict[str, Any] = {"route": route}
-    if checkpoint is not None:
-        kept = Kept(
-            model=model, sub_model=sub_model, profile=profile, repl=repl, max_cost=max_cost, max_tokens=max_tokens,
-            price=price, subcall_price=subcall_price, cache=cache, corpus=corpus, es=es, index=index, embed=embed,
-        )  # fmt: skip
-        how["checkpoint"] = kept.checkpoint(checkpoint)
+    kept = Kept(
+        model=model, sub_model=sub_model, profile=profile, repl=repl, max_cost=max_cost, max_tokens=max_tokens,
+        price=price, subcall_price=subcall_price, cache=cache, corpus=corpus, es=es, index=index, embed=embed,
+        ca_certs=ca_certs, user=user,
+    )  # fmt: skip
+    how = {"route": route, "checkpoint": kept.checkpoint(checkpoint)}
     with reported(checkpoint), progress(quiet=quiet or as_json or live) as listener:
-        adapter, sub_adapter = adapters_for(model, sub_model)
-        options = {"subcall_adapter": sub_adapter, "policy": limits, "profile": profile, "repl_backend": repl}
-        options |= {"cache": cache_of_user() if cache else None, "event_listener": listener, "trace_path": trace}
-        options["config"] = config_of(price, subcall_price, sub_model)
-        with opened(corpus, es, index, embed) as retriever:
+        adapter, options = kept.made()
+        options |= {"event_listener": listener, "trace_path": trace}
+        with opened(corpus, es, index, embed, ca_certs=ca_certs, user=user) as retriever:
             result = _answer(question, paths or [], retriever, how, adapter, options, live=live)
+    show(result, adapter, as_json=as_json, explain=explain, answer=not live or not result.output)
+
+
+def show(result: RouterResult, adapter: object, *, as_json: bool, explain: bool, answer: bool = True) -> NoReturn:
+    """Print a result, and end with its exit code."""
     if as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
     else:
         from pyrlm.cli.report import print_result  # noqa: PLC0415 - rich is not needed for JSON
 
-        print_result(result, explain=explain, extractive=is_extractive(adapter), answer=not live or not result.output)
+        print_result(result, explain=explain, extractive=_is_extractive(adapter), answer=answer)
     raise typer.Exit(code_of(result.status))
 
 
@@ -122,14 +124,22 @@ def _answer(
 
 
 @contextlib.contextmanager
-def opened(corpus: Path | None, es: str | None, index: str | None, embed: str | None) -> Iterator[Any]:
+def opened(
+    corpus: Path | None,
+    es: str | None,
+    index: str | None,
+    embed: str | None,
+    *,
+    ca_certs: Path | None = None,
+    user: str | None = None,
+) -> Iterator[Any]:
     """Give the retriever that was named; None where none was."""
     if corpus is None and es is None:
         yield None
         return
-    from pyrlm.cli.sources import retriever_for  # noqa: PLC0415
+    from pyrlm.cli.sources import Access, retriever_for  # noqa: PLC0415
 
-    with retriever_for(corpus, es, index, embed) as retriever:
+    with retriever_for(corpus, es, index, embed, Access(ca_certs=ca_certs, user=user)) as retriever:
         yield retriever
 
 
@@ -149,8 +159,7 @@ def reported(checkpoint: Path | None = None) -> Iterator[None]:
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def is_extractive(adapter: object) -> bool:
-    """Whether the model is the one that works offline."""
+def _is_extractive(adapter: object) -> bool:
     return type(adapter).__name__ == "ExtractiveAdapter"
 
 
@@ -176,13 +185,6 @@ def progress(*, quiet: bool) -> Iterator[EventListener | None]:
 
     with TerminalView() as view:
         yield view
-
-
-def cache_of_user() -> DiskCache:
-    """Open the cache in the user's own folder."""
-    from pyrlm.cache import DiskCache  # noqa: PLC0415
-
-    return DiskCache()
 
 
 def _stop(error: PyRLMError | OSError) -> NoReturn:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyrlm.cli.codes import ExitCode
+from pyrlm.cli.options import CaCertsOption, UserOption
 from pyrlm.cli.plain import one_line, plain
+from pyrlm.cli.sources import Access, cluster, embedder_for
 from pyrlm.errors import PyRLMError
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Finding:
 def doctor(
     es: Annotated[str | None, typer.Option(help="Look at this Elasticsearch cluster too.", metavar="URL")] = None,
     index: Annotated[str | None, typer.Option("--index", help="Name of the index on the cluster.")] = None,
+    ca_certs: CaCertsOption = None,
+    user: UserOption = None,
     embed: Annotated[str | None, typer.Option(help="Embedder that the index is to be searched with.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -45,8 +49,9 @@ def doctor(
     """
     from pyrlm.cli.checkup import local_findings  # noqa: PLC0415 - it loads nearly everything
 
-    cluster, usable = ([], True) if es is None else _cluster(es, index, embed)
-    findings = [*local_findings(), *cluster]
+    access = Access(ca_certs=ca_certs, user=user)
+    there, usable = ([], True) if es is None else _cluster(es, index, embed, access)
+    findings = [*local_findings(), *there]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
     else:
@@ -58,12 +63,11 @@ def doctor(
     raise typer.Exit(ExitCode.ANSWERED if usable else ExitCode.ERROR)
 
 
-def _cluster(es: str, index: str | None, embed: str | None) -> tuple[list[Finding], bool]:
-    from pyrlm.cli.sources import cluster, embedder_for  # noqa: PLC0415
+def _cluster(es: str, index: str | None, embed: str | None, access: Access) -> tuple[list[Finding], bool]:
     from pyrlm.errors import ConfigurationError  # noqa: PLC0415
 
     try:
-        retriever = cluster(es, index, embedder_for(embed), retry_seconds=0.0)
+        retriever = cluster(es, index, embedder_for(embed), access=access, retry_seconds=0.0)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
     try:

@@ -11,9 +11,10 @@ import typer
 
 from pyrlm.cli.codes import ExitCode
 from pyrlm.cli.interrupt import stopping
+from pyrlm.cli.options import CaCertsOption, UserOption
 from pyrlm.cli.plain import one_line
 from pyrlm.cli.progress import progress_bar
-from pyrlm.cli.sources import cluster, embedder_for, is_cluster
+from pyrlm.cli.sources import Access, cluster, embedder_for, is_cluster
 from pyrlm.errors import ConfigurationError, PyRLMError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def index(
     to: Annotated[str | None, typer.Option(help="Folder of the index, or es://host:9200/index.")] = None,
     es: Annotated[str | None, typer.Option(help="Address of an Elasticsearch cluster.", metavar="URL")] = None,
     name: Annotated[str | None, typer.Option("--index", help="Name of the index on the cluster.")] = None,
+    ca_certs: CaCertsOption = None,
+    user: UserOption = None,
     embed: Annotated[
         str | None,
         typer.Option(help="Make vectors too: minilm, openai, openai:MODEL or openai:MODEL@URL."),
@@ -54,7 +57,7 @@ def index(
     """
     try:
         with (
-            _target(to, es, name, embed if moved is None else None) as target,
+            _target(to, es, name, embed if moved is None else None, Access(ca_certs=ca_certs, user=user)) as target,
             progress_bar(quiet=quiet or as_json) as show,
             stopping() as stop,
         ):
@@ -72,11 +75,11 @@ def index(
     raise typer.Exit(_INTERRUPTED if done.interrupted else ExitCode.ERROR if done.failed else ExitCode.ANSWERED)
 
 
-def _target(to: str | None, es: str | None, name: str | None, embed: str | None) -> Any:
+def _target(to: str | None, es: str | None, name: str | None, embed: str | None, access: Access) -> Any:
     if (to is None) == (es is None):
         raise ConfigurationError("Name one target: --to FOLDER, --to es://host:9200/index or --es URL.")
     if es is not None or (to is not None and is_cluster(to)):
-        return cluster(es or to or "", name, embedder_for(embed))
+        return cluster(es or to or "", name, embedder_for(embed), access=access)
     if name is not None:
         raise ConfigurationError("--index names an index on a cluster; a folder is one index.")
     return _folder(Path(to or ""), embed)

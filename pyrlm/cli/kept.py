@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from pyrlm.cli.models import adapters_for, config_of
 from pyrlm.errors import CheckpointError
+from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyrlm.cache import DiskCache
     from pyrlm.checkpoint import Checkpoint
 
 __all__ = ["Kept"]
@@ -37,14 +40,35 @@ class Kept:
     es: str | None
     index: str | None
     embed: str | None
+    ca_certs: Path | str | None
+    user: str | None
 
-    def checkpoint(self, path: Path) -> Checkpoint:
-        """Return the file with these options in it."""
+    def made(self) -> tuple[Any, dict[str, Any]]:
+        """Return the root adapter, and the options of the router.
+
+        Raises:
+            ConfigurationError: One of them can't be used.
+        """
+        adapter, sub_adapter = adapters_for(self.model, self.sub_model)
+        return adapter, {
+            "subcall_adapter": sub_adapter,
+            "policy": Policy(max_cost_usd=self.max_cost, max_total_tokens=self.max_tokens),
+            "profile": self.profile,
+            "repl_backend": self.repl,
+            "cache": _cache() if self.cache else None,
+            "config": config_of(self.price, self.subcall_price, self.sub_model),
+        }
+
+    def checkpoint(self, path: Path | None) -> Checkpoint | None:
+        """Return the file with these options in it; None without a file."""
+        if path is None:
+            return None
         from pyrlm.checkpoint import Checkpoint  # noqa: PLC0415 - after the arguments were read, so that --help is quick
 
         options = asdict(self) | {
             "model": self.model or os.environ.get("PYRLM_MODEL"),
-            "corpus": str(Path(self.corpus).absolute()) if self.corpus is not None else None,
+            "corpus": _absolute(self.corpus),
+            "ca_certs": _absolute(self.ca_certs),
             "es": _without_password(self.es) if self.es is not None else None,
         }
         return Checkpoint(path=path, note={"command": _COMMAND, "options": options})
@@ -64,6 +88,16 @@ class Kept:
                 f"{str(path)!r} was not begun by `{_COMMAND} --checkpoint`: resume it in the program that began it."
             )
         return cls(**{field.name: note["options"].get(field.name) for field in fields(cls)})
+
+
+def _cache() -> DiskCache:
+    from pyrlm.cache import DiskCache  # noqa: PLC0415 - as above
+
+    return DiskCache()
+
+
+def _absolute(path: Path | str | None) -> str | None:
+    return None if path is None else str(Path(path).absolute())
 
 
 def _without_password(address: str) -> str:

@@ -29,18 +29,16 @@ CaCertsOption = Annotated[
     Path | None,
     typer.Option(
         "--ca-certs",
-        help="Certificate authority of the cluster, where the system's do not vouch for it.",
+        help="Certificate authority of the cluster. Default: $ELASTICSEARCH_CA_CERTS, else the system's.",
         metavar="FILE",
-        envvar="ELASTICSEARCH_CA_CERTS",
     ),
 ]
 UserOption = Annotated[
     str | None,
     typer.Option(
         "--user",
-        help="User on the cluster; the password comes from ELASTICSEARCH_PASSWORD, or is asked for.",
+        help="User on the cluster ($ELASTICSEARCH_USER); the password is $ELASTICSEARCH_PASSWORD, or asked for.",
         metavar="NAME",
-        envvar="ELASTICSEARCH_USER",
     ),
 ]
 EmbedderOption = Annotated[str | None, typer.Option("--embed", help="Embedder, where the index does not tell it.")]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pyrlm.cli.ask import cache_of_user, is_extractive, opened, progress, reported
-from pyrlm.cli.codes import code_of
+from pyrlm.cli.ask import opened, progress, reported, show
 from pyrlm.cli.kept import Kept
-from pyrlm.cli.models import adapters_for, config_of
-from pyrlm.policy import Policy
 
 __all__ = ["resume"]
 
@@ -35,26 +31,10 @@ def resume(
         from pyrlm.routers import SmartRouter  # noqa: PLC0415 - after the arguments were read, so that --help is quick
 
         kept = Kept.read(path)
-        adapter, sub_adapter = adapters_for(kept.model, kept.sub_model)
-        corpus = Path(kept.corpus) if kept.corpus is not None else None
-        with opened(corpus, es or kept.es, kept.index, kept.embed) as retriever:
-            router = SmartRouter(
-                adapter,
-                retriever=retriever,
-                subcall_adapter=sub_adapter,
-                policy=Policy(max_cost_usd=kept.max_cost, max_total_tokens=kept.max_tokens),
-                profile=kept.profile,
-                repl_backend=kept.repl,
-                cache=cache_of_user() if kept.cache else None,
-                config=config_of(kept.price, kept.subcall_price, kept.sub_model),
-                event_listener=listener,
-                trace_path=trace,
-            )
-            result = router.resume(path)
-    if as_json:
-        typer.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
-    else:
-        from pyrlm.cli.report import print_result  # noqa: PLC0415 - rich is not needed for JSON
-
-        print_result(result, explain=explain, extractive=is_extractive(adapter))
-    raise typer.Exit(code_of(result.status))
+        adapter, options = kept.made()
+        options |= {"event_listener": listener, "trace_path": trace}
+        corpus, ca_certs = (Path(path) if path is not None else None for path in (kept.corpus, kept.ca_certs))
+        cluster = es or kept.es
+        with opened(corpus, cluster, kept.index, kept.embed, ca_certs=ca_certs, user=kept.user) as retriever:
+            result = SmartRouter(adapter, retriever=retriever, **options).resume(path)
+    show(result, adapter, as_json=as_json, explain=explain)

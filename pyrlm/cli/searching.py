@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pyrlm.cli.codes import ExitCode
-from pyrlm.cli.options import ClusterOption, EmbedderOption, FolderOption, IndexOption
+from pyrlm.cli.options import CaCertsOption, ClusterOption, EmbedderOption, FolderOption, IndexOption, UserOption
 from pyrlm.cli.plain import one_line
-from pyrlm.cli.sources import retriever_for
+from pyrlm.cli.sources import Access, retriever_for
 from pyrlm.errors import ConfigurationError, PyRLMError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def search(
     corpus: FolderOption = None,
     es: ClusterOption = None,
     name: IndexOption = None,
+    ca_certs: CaCertsOption = None,
+    user: UserOption = None,
     embed: EmbedderOption = None,
     filters: Annotated[
         str | None,
@@ -44,7 +46,7 @@ def search(
     """
     try:
         conditions = _conditions(filters)
-        with retriever_for(corpus, es, name, embed) as retriever:
+        with retriever_for(corpus, es, name, embed, Access(ca_certs=ca_certs, user=user)) as retriever:
             hits = _search(retriever, method, query, top_k, conditions)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None

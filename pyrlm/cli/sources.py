@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,53 @@ from pyrlm.errors import ConfigurationError
 if TYPE_CHECKING:
     from pyrlm.retrievers import ElasticsearchRetriever, EmbeddedRetriever, Embedder
 
-__all__ = ["cluster", "embedder_for", "folder", "is_cluster", "retriever_for"]
+__all__ = ["Access", "cluster", "embedder_for", "folder", "is_cluster", "retriever_for"]
 
 KEY_VARIABLES = ("ELASTICSEARCH_API_KEY", "ES_API_KEY")
 """Environment variables with the API key of a cluster; a command line would show it to everyone on the machine."""
+CA_VARIABLE = "ELASTICSEARCH_CA_CERTS"
+USER_VARIABLE = "ELASTICSEARCH_USER"
+PASSWORD_VARIABLE = "ELASTICSEARCH_PASSWORD"  # noqa: S105 - a name, no password
 SCHEME = "es://"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How to be let into a cluster, beside what the environment holds.
+
+    Attributes:
+        ca_certs: File of the certificate authority; None: ELASTICSEARCH_CA_CERTS.
+        user: User whose password the environment holds, or who is asked for it; None: ELASTICSEARCH_USER.
+    """
+
+    ca_certs: Path | None = None
+    user: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """The retriever's options for it; a user goes before a key.
+
+        Raises:
+            ConfigurationError: There is no such file, or no password.
+        """
+        options: dict[str, Any] = {"ca_certs": str(self.ca_certs or "") or os.environ.get(CA_VARIABLE) or None}
+        user = self.user or os.environ.get(USER_VARIABLE)
+        if user:
+            return options | {"basic_auth": (user, _password(user))}
+        return options | {"api_key": next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)}
+
+
+def _password(user: str) -> str:
+    if ":" in user:
+        raise ConfigurationError(
+            "--user takes a name alone: a password on the command line is seen by everyone on the machine; "
+            f"put it into {PASSWORD_VARIABLE}, or wait to be asked for it"
+        )
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password:
+        return password
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"there is no password for --user {user}: put it into {PASSWORD_VARIABLE}")
+    return str(typer.prompt(f"Password of {user}", hide_input=True, err=True))
 
 
 def is_cluster(target: str) -> bool:
@@ -25,7 +69,9 @@ def is_cluster(target: str) -> bool:
     return target.startswith(SCHEME)
 
 
-def retriever_for(folder_path: Path | None, es: str | None, index: str | None, embed: str | None) -> Any:
+def retriever_for(
+    folder_path: Path | None, es: str | None, index: str | None, embed: str | None, access: Access | None = None
+) -> Any:
     """Open the corpus that ``--in`` or ``--es`` names, to search it.
 
     Raises:
@@ -35,7 +81,7 @@ def retriever_for(folder_path: Path | None, es: str | None, index: str | None, e
     if (folder_path is None) == (es is None):
         raise ConfigurationError("Name one corpus: --in FOLDER or --es URL.")
     if es is not None:
-        return cluster(es, index, embedder_for(embed))
+        return cluster(es, index, embedder_for(embed), access=access)
     assert folder_path is not None
     return folder(folder_path, embed)
 
@@ -62,7 +108,12 @@ def folder(path: Path, embed: str | None) -> EmbeddedRetriever:
 
 
 def cluster(
-    url: str, index: str | None, embedder: Embedder | None, *, retry_seconds: float | None = None
+    url: str,
+    index: str | None,
+    embedder: Embedder | None,
+    *,
+    access: Access | None = None,
+    retry_seconds: float | None = None,
 ) -> ElasticsearchRetriever:
     """Open an index on a cluster: ``es://host:9200/index``, or an address with ``--index``.
 
@@ -70,10 +121,11 @@ def cluster(
         url: The address.
         index: Name of the index.
         embedder: Makes vectors.
+        access: How to be let in.
         retry_seconds: How long a lost connection is tried again; None for the retriever's own time.
 
     Raises:
-        ConfigurationError: It is no address.
+        ConfigurationError: It is no address, or what `access` needs is missing.
     """
     from pyrlm.retrievers.elasticsearch import DEFAULT_INDEX, RETRY_SECONDS, ElasticsearchRetriever  # noqa: PLC0415
 
@@ -81,10 +133,13 @@ def cluster(
     if is_cluster(url):
         host, _, named = url.removeprefix(SCHEME).partition("/")
         index = index or named.strip("/") or None
-    key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
     patience = RETRY_SECONDS if retry_seconds is None else retry_seconds
     return ElasticsearchRetriever(
-        host, api_key=key, embedder=embedder, index=index or DEFAULT_INDEX, retry_seconds=patience
+        host,
+        embedder=embedder,
+        index=index or DEFAULT_INDEX,
+        retry_seconds=patience,
+        **(access or Access()).options(),
     )
 
 
