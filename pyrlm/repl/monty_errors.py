@@ -92,6 +92,7 @@ def describe(error: Any, sources: Mapping[str, tuple[str, Sequence[int] | None]]
     kind = kind.rsplit(".", 1)[-1].strip()
     message = _MODULE_CLASS.sub(lambda m: f"module '{m.group(1).replace('_', '.')}'", message)
     message = message.replace("The monty syntax parser does not yet support", "not supported here:")
+    message = message.replace("external function '_pyrlm_later'", "a function of the host")
     message = _OWN.sub(r"\1", message)
     if len(message) > _MAX_MESSAGE:
         message = f"{message[:_MAX_MESSAGE]}… ({len(message):,} characters)"

@@ -158,6 +158,9 @@ class _pyrlm_mod_asyncio:
         return _pyrlm_f(*a, **k)
     async def wait_for(x, timeout=None):
         t = _pyrlm_task(x)
+        if timeout is not None and timeout <= 0 and not t.over:
+            t.cancel()
+            raise TimeoutError('')
         try:
             await _pyrlm_until(t, timeout)
         except TimeoutError:

@@ -89,7 +89,10 @@ class _pyrlm_Executor:
         self.busy = 0
         self.queue = []
         self.tasks = []
+        self.step = _pyrlm_step
     def submit(self, f, *a, **k):
+        if self.step is not _pyrlm_step:
+            self.step, self.busy, self.queue, self.tasks = _pyrlm_step, 0, [], []
         t = _pyrlm_Task()
         self.tasks.append(t)
         self.queue.append((t, f, a, k))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import math
 import queue
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ _LATER, _EVENT, _SET = PROMISES
 _SPARE_LOOKUPS = 1_000
 _MAX_OUTSTANDING = 256  # calls at once; beyond, the code waits
 _SLEEPS = frozenset({"time.sleep", "asyncio.sleep"})
+_LONGEST = 1e8  # seconds; three years
 _PROMISE = {"future": ...}
 _NEVER = "it waits for something that never comes: nothing that still runs would wake it"
 
@@ -100,16 +102,12 @@ class Serving:
             self._lookups += 1
             if name not in _SLEEPS:
                 return step.resume_not_handled()
-            seconds = max(float(step.args[0]), 0.0)
-            if name == "time.sleep":
-                return self._slept(step, seconds)
-            self._events[step.call_id] = (None, time.monotonic() + seconds)
-            return step.resume(_PROMISE)
+            return self._slept(step) if name == "time.sleep" else self._event(step, (None, *step.args))
         if step.object_id is not None:
             name = f"{self._objects.get(step.object_id, 'object')}.{name}"
         elif name in {_EVENT, _SET}:
             self._lookups += 1
-            return self._event(step) if name == _EVENT else self._set(step)
+            return self._event(step, step.args) if name == _EVENT else self._set(step)
         self._calls += 1
         later = name == _LATER
         name, args = (step.args[0], step.args[1:]) if later else (name, step.args)
@@ -139,9 +137,13 @@ class Serving:
             self._finished = self._finished or answer is FINISHED
             self._ready[key] = _result(answer)
 
-    def _event(self, step: Any) -> Any:
-        key, seconds = (*step.args, None)[:2]
-        self._events[step.call_id] = (key, None if seconds is None else time.monotonic() + max(float(seconds), 0.0))
+    def _event(self, step: Any, args: tuple[Any, ...]) -> Any:
+        key, seconds = args[:2]
+        try:
+            until = None if seconds is None else time.monotonic() + _seconds(seconds)
+        except TypeError as error:
+            return step.resume({"exception": error})
+        self._events[step.call_id] = (key, until)
         return step.resume(_PROMISE)
 
     def _set(self, step: Any) -> Any:
@@ -199,8 +201,12 @@ class Serving:
                 self._asleep += time.monotonic() - began
                 self._check_sleep()
 
-    def _slept(self, step: Any, seconds: float) -> Any:
+    def _slept(self, step: Any) -> Any:
         """Sleep as asked; an execution that sleeps longer than it may run is stopped."""
+        try:
+            seconds = _seconds(step.args[0])
+        except TypeError as error:
+            return step.resume({"exception": error})
         until = time.monotonic() + min(seconds, max(self._timeout - self._asleep, 0.0))
         while (left := until - time.monotonic()) > 0:
             try:
@@ -218,6 +224,17 @@ class Serving:
     def _check_sleep(self) -> None:
         if self._asleep >= self._timeout:
             raise SleptTooLongError(f"the code sleeps longer than its limit of {self._timeout:g} s")
+
+
+def _seconds(value: Any) -> float:
+    """Return what the code gave as a time to wait, within what a clock can count. Raises TypeError for what is none."""
+    try:
+        seconds = float(min(max(value, 0), _LONGEST))
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise TypeError(f"a time to wait must be a number of seconds, not {str(value)[:50]!r}")
+    return seconds
 
 
 def _result(answer: Answer) -> dict[str, Any]:
