@@ -55,6 +55,67 @@ def test_a_sub_call_is_never_made_again_as_a_constant():
         definitions(["answer = llm_query('costly')\ndef f():\n    return answer"], ["f"])
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "X = []\nX.append(3)",
+        "X = {}\nX['a'] = 1",
+        "X = {'a': []}\nfor n in range(3):\n    X['a'].append(n)",
+        "X = 1\nX += 1",
+        "for X in range(3): pass",
+        "with thing() as X: pass",
+        "print(X := 3)",
+        "X = [1]\ny = X.pop()",
+        "X = 3\ndel X",
+    ],
+)
+def test_a_variable_that_was_changed_after_it_was_set_is_not_handed_over_as_it_was(changed):
+    with pytest.raises(ValueError, match=r"f\(\) uses the variable 'X', whose value was computed"):
+        definitions([changed, "def f():\n    return X"], ["f"])
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "X = [3]\nY = [X for X in range(3)]",
+        "X = [1]\nX.append(2)\nX = [3]",
+        "X = [3]\ndef other():\n    X = [5]\n    X.append(4)",
+        "X = [3]\nprint(X.index(3), sorted(X))",
+    ],
+)
+def test_a_variable_that_was_only_read_since_is_handed_over(same):
+    names = {}
+    exec(definitions([same, "def f():\n    return X"], ["f"]), names)
+    assert names["f"]() == [3]
+
+
+def test_an_import_that_was_tried_comes_along():
+    code = "try:\n    import re as rx\nexcept ImportError:\n    rx = None"
+    assert "import re as rx" in definitions(
+        ["import json", code.partition("\nexcept")[0] + "\nfinally:\n    pass", "def f(): return rx"], ["f"]
+    )
+
+
+def test_a_default_that_was_computed_would_be_another_one_there():
+    with pytest.raises(ValueError, match=r"f\(\) has the default len\(P\), which was computed; write its value there"):
+        definitions(["def f(n=len(P)): return n"], ["f"])
+
+
+def test_code_that_can_not_be_read_hides_no_other():
+    assert definitions(["-" * 100_000 + "1", "def f(): return 1"], ["f"])
+
+
+def test_thousands_of_functions_are_not_told_of_one_by_one():
+    many = "\n".join(f"def f{n}(): return {n}" for n in range(3_000))
+    with pytest.raises(ValueError, match="2960 more") as caught:
+        definitions([many], ["x" * 10_000])
+    assert len(str(caught.value)) < 600
+    told = told_of(
+        definitions([many + "\ndef top(a=" + repr("y" * 9_000) + "): 'Help.'"], ["top", *(f"f{n}" for n in range(100))])
+    )
+    assert len(told) < 2_500
+
+
 def test_what_is_told_of_functions():
     assert told_of(definitions(CELLS, ["top"])).splitlines() == ["- Row", "- helper(x): Help.", "- top(rows, count=2)"]
 
@@ -69,6 +130,15 @@ def test_a_text_holds_itself_and_never_more_than_its_size(whole, data):
     cut = data.draw(st.integers(0, len(joined)))
     held = share_held([joined[:cut]], [joined])
     assert 0.0 <= held <= cut / len(joined)
+
+
+def test_a_hundred_thousand_documents_are_sampled_like_one():
+    """With a sample of each document this takes hours."""
+    whole = [f"document {n} with some words of its own" for n in range(100_000)]
+    assert share_held(whole, whole) == 1.0
+    assert share_held(["\n".join(whole)], whole) == 1.0
+    assert share_held(["x" * 10_000_000], whole) == 0.0
+    assert 0.65 < share_held(whole[: len(whole) * 7 // 10], whole) < 0.75
 
 
 def test_other_text_of_the_same_size_holds_nothing():
