@@ -19,7 +19,7 @@ from collections import Counter
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from openai_server import LoopbackServer
 
@@ -229,7 +229,7 @@ def main() -> None:
                 if job.get("warm"):
                     modules.write_text("\n".join(name for name in sys.modules if name not in known))
                 code = 0
-            except BaseException as error:  # noqa: BLE001 - told by the exit code
+            except BaseException as error:
                 print(repr(error), file=sys.stderr, flush=True)
             finally:
                 os._exit(code)
@@ -240,7 +240,7 @@ def main() -> None:
 class Nursery:
     """The process that starts the others; use as a context manager."""
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> Self:
         here = Path(__file__)
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
