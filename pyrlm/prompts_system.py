@@ -132,6 +132,11 @@ def check_prompt_options(rlm: RLM) -> None:
             f"RLM(prompt_variant={variant!r}, system_prompt=…): a plain text takes the place of the whole message, so the "
             "variant would change nothing; leave one of them out, or put the parts into a PromptTemplate."
         )
+    if rlm.recursive_subcalls and not rlm.enable_sub_calls:
+        raise ConfigurationError(
+            "RLM(recursive_subcalls=True, enable_sub_calls=False): there are no sub-calls that could become sub-agents; leave "
+            "one of them out."
+        )
     if rlm.require_subcall_before_final and not rlm.enable_sub_calls:
         raise ConfigurationError(
             "RLM(require_subcall_before_final=True, enable_sub_calls=False): no answer could pass; leave one of them out."

@@ -135,6 +135,7 @@ def test_a_stage_that_opens_sub_calls_tells_of_them_in_the_variants_words():
         ({"prompt_variant": ["compact"]}, "'compact'"),
         ({"system_prompt": 7}, "PromptTemplate"),
         ({"system_prompt": "Write Python.", "prompt_variant": "compact"}, "takes the place"),
+        ({"enable_sub_calls": False, "recursive_subcalls": True}, "no sub-calls that could"),
         ({"enable_sub_calls": False, "require_subcall_before_final": True}, "no answer could pass"),
     ],
 )
