@@ -152,14 +152,14 @@ def test_what_the_code_of_a_sub_agent_does_costs_it_a_step(backend, how):
             return python(CODES[how]) if len(body["messages"]) == 2 else "FINAL: mended"
         return family(body)
 
-    result, _ = answer(model, backend=backend, repl_timeout=0.4)
+    result, _ = answer(model, backend=backend, repl_timeout=1.0)
     assert printed(result) == ["['fine', 'mended', 'fine']\n"]
 
 
 def test_time_over_ends_the_family_with_an_answer_and_no_request():
     code = "r = rlm_query_batch([(f'part {n}', d) for n, d in enumerate(ctx.chunk_documents(1)[:8])])\nprint(r)"
     family = Family(code, child="FINAL('fine')", odd={"part 3": Stall(60)})
-    result, _ = answer(family, policy=Policy(max_total_tokens=None, max_seconds=3))
+    result, _ = answer(family, policy=Policy(max_total_tokens=None, max_seconds=4))
     assert printed(result)[0].count("fine") == 7
     assert "max_seconds" in printed(result)[0]
     assert result.output == "done"

@@ -158,7 +158,7 @@ ENDLESS = {
 @pytest.mark.parametrize("form", ENDLESS)
 def test_code_without_end_costs_one_step(backend, form):
     adapter = FakeAdapter([python(ENDLESS[form]), python("print(6 * 7)"), "FINAL: 42"], rules=[(SUB, "yes")])
-    result = RLM(adapter, repl_backend=backend, repl_timeout=0.4, policy=Policy(max_subcalls=5)).run("q", TEXT)
+    result = RLM(adapter, repl_backend=backend, repl_timeout=0.6, policy=Policy(max_subcalls=5)).run("q", TEXT)
     assert result.output == "42"
     assert result.trace.of_kind("repl_exec")[0].error
     assert last_user(adapter) == "Output:\n42\n"

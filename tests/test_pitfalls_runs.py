@@ -18,7 +18,7 @@ ENDS = {
     "steps": (None, Policy(max_steps=3)),
     "tokens": (None, Policy(max_total_tokens=9_000)),
     "money": (None, Policy(max_cost_usd=0.2)),
-    "seconds": (Stall(60), Policy(max_seconds=1.5)),
+    "seconds": (Stall(60), Policy(max_seconds=2.5)),
     "sub-calls": ("subcalls", Policy(max_subcalls=2)),
     "provider fails": (Status(500, "gone", headers=GONE), Policy()),
     "provider refuses": (Status(400, "no"), Policy()),
@@ -101,8 +101,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("end", ENDS)
+PAIRS = [(end, way) for end in ENDS for way in WAYS if end != "seconds" or way in {"run", "stream", "session"}]
+
+
+@pytest.mark.parametrize(("end", "way"), PAIRS)
 def test_what_was_paid_for_comes_back(end, way, tmp_path):
     then, policy = ENDS[end]
     model, path = Counting(then), tmp_path / "trace.jsonl"
