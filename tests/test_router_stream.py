@@ -274,11 +274,14 @@ def test_the_budget_holds_as_in_run():
 
 
 def test_leaving_early_cancels_the_run_and_its_request():
+    heard = []
     with LoopbackServer([Reply(ANSWER + QUOTES, pause=0.5)]) as server:
-        for event in over(server).stream(QUERY, TEXT):
+        for event in over(server, event_listener=heard.append).stream(QUERY, TEXT):
             if event.kind == "text":
                 break
         assert settled(server)
+    assert heard[-1].kind == "direct_call"
+    assert heard[-1].error == "cancelled in flight"
 
 
 def test_closing_the_asynchronous_stream_leaves_no_task():
