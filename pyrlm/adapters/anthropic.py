@@ -28,6 +28,7 @@ __all__ = ["AnthropicAdapter"]
 
 _ADDRESS = "https://api.anthropic.com"
 _KEY_VARIABLES = ("ANTHROPIC_API_KEY",)
+_URL_HINT = "that the base URL is the one before /v1"
 _CACHE = ("conversation", "always", "never")
 # In a stream an error has no status of its own: https://docs.anthropic.com/en/api/errors
 _STATUSES = {
@@ -106,12 +107,7 @@ class AnthropicAdapter(StreamingChatAdapter):
             return made
 
         super().__init__(
-            Origin(
-                model=model,
-                endpoint=url,
-                key_variables=_KEY_VARIABLES if client is None else (),
-                url_hint="that the base URL is the one before /v1",
-            ),
+            Origin(model=model, endpoint=url, key_variables=() if client else _KEY_VARIABLES, url_hint=_URL_HINT),
             asked_model=model,
             path="/v1/messages",
             timeout=timeout,
