@@ -7,7 +7,7 @@ import gc
 import json
 import threading
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from itertools import count, islice
 from pathlib import Path
 
@@ -32,6 +32,22 @@ def questions(number):
     return [f"How long is warranty {n}?" for n in range(number)]
 
 
+class Together:
+    """A model that answers once so many requests are under way at the same time, or after ten seconds."""
+
+    def __init__(self, number, reply=GOOD):
+        self.number, self.reply, self.here, self.all_here = number, reply, 0, asyncio.Event()
+
+    async def __call__(self, body):
+        self.here += 1
+        if self.here >= self.number:
+            self.all_here.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.all_here.wait(), 10)
+        await asyncio.sleep(0.05)
+        return self.reply
+
+
 def asked(body):
     """The question of a prompt of one call."""
     return body["messages"][-1]["content"].rpartition("Question: ")[2]
@@ -39,7 +55,7 @@ def asked(body):
 
 def settled(server):
     """Wait until the server has noticed that clients went away."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while server.in_flight and time.monotonic() < deadline:
         time.sleep(0.02)
     return not server.in_flight
@@ -71,16 +87,27 @@ def test_every_question_is_answered_once_and_names_its_place():
 
 
 def test_answers_come_as_they_are_ready_and_not_in_order():
-    with LoopbackServer(lambda body: Reply(GOOD, delay=0.6 if "warranty 0" in asked(body) else 0)) as server:
-        order = [item.index for item in over(server).run_many(questions(4), TEXT)]
+    others = threading.Event()
+
+    async def reply(body):
+        if "warranty 0" in asked(body):
+            await asyncio.to_thread(others.wait, 10)
+        return GOOD
+
+    order = []
+    with LoopbackServer(reply) as server:
+        for item in over(server).run_many(questions(4), TEXT):
+            order.append(item.index)
+            if len(order) == 3:
+                others.set()
     assert order[-1] == 0
 
 
 def test_model_calls_of_all_runs_together_stay_under_the_limit():
-    with LoopbackServer(lambda body: Reply(GOOD, delay=0.05)) as server:
+    with LoopbackServer(Together(3)) as server:
         list(over(server, max_concurrent_subcalls=3).run_many(questions(12), TEXT, concurrency=12))
         assert server.max_in_flight == 3
-    with LoopbackServer(lambda body: Reply(GOOD, delay=0.05)) as server:
+    with LoopbackServer(Together(4)) as server:
         list(over(server).run_many(questions(12), TEXT, concurrency=4))
         assert server.max_in_flight == 4
 
@@ -156,26 +183,31 @@ def test_the_first_question_about_a_long_text_goes_ahead_so_that_the_providers_c
 
 
 def test_a_short_text_is_no_reason_to_wait():
-    with LoopbackServer(lambda body: Reply(GOOD, delay=0.3)) as server:
+    with LoopbackServer(Together(8)) as server:
         list(over(server).run_many(questions(8), TEXT))
         assert server.max_in_flight == 8
 
 
-def test_a_first_question_that_fails_or_comes_from_our_cache_holds_nobody_up(tmp_path):
+def test_a_first_question_that_fails_holds_nobody_up():
+    together = Together(5, "24 months")
+
     def reply(body):
-        return Status(400, "no") if "warranty 0" in asked(body) else Reply("24 months", delay=0.1)
+        return Status(400, "no") if "warranty 0" in asked(body) else together(body)
 
     with LoopbackServer(reply) as server:
         items = list(over(server).run_many(questions(6), LONG, route="baseline", escalate=False))
         assert sum(item.result.status == "answered" for item in items) == 5
         assert server.max_in_flight == 5
+
+
+def test_a_first_question_that_our_own_cache_answers_is_not_the_one_that_the_provider_has_read(tmp_path):
     with LoopbackServer(lambda body: Reply("24 months", delay=0.1)) as server, DiskCache(tmp_path) as cache:
         router = over(server, cache=cache)
         router.run(questions(1)[0], LONG, route="baseline")
         sent = len(server.requests)
         list(router.run_many(questions(6), LONG, route="baseline"))
         second, *rest = [request.time for request in server.requests[sent:]]
-        assert min(rest) - second >= 0.1  # the first was answered from our cache, so the second went ahead
+        assert min(rest) - second >= 0.1
 
 
 def test_one_budget_holds_for_all_runs_together():
@@ -205,12 +237,10 @@ def test_neither_the_runs_own_limits_nor_those_of_all_can_be_passed():
 
 
 def test_the_time_of_all_runs_together_ends_those_under_way_and_those_to_come():
-    with LoopbackServer(lambda body: Reply(GOOD, delay=20)) as server:
-        started = time.monotonic()
+    with LoopbackServer(lambda body: Reply(GOOD, delay=120)) as server:
         items = list(
             over(server).run_many(questions(12), TEXT, concurrency=4, total_policy=Policy.only(max_seconds=0.5))
         )
-        assert time.monotonic() - started < 10
     assert {item.result.limit for item in items} == {"max_seconds"}
     assert len(items) == 12
     assert "max_seconds=0.5" in items[0].result.attempts[0].reason
@@ -289,10 +319,10 @@ def test_it_does_not_run_ahead_of_its_consumer():
     items.close()
 
 
-def test_thousands_of_questions_from_a_generator():
+def test_a_thousand_questions_from_a_generator():
     adapter = FakeAdapter(rules=[("", GOOD)])
-    total = sum(1 for _ in SmartRouter(adapter).run_many((f"How long is {n}?" for n in range(2_000)), TEXT))
-    assert total == len(adapter.calls) == 2_000
+    total = sum(1 for _ in SmartRouter(adapter).run_many((f"How long is {n}?" for n in range(1_000)), TEXT))
+    assert total == len(adapter.calls) == 1_000
 
 
 def test_each_run_has_its_own_trace_and_one_file_holds_all(tmp_path):
