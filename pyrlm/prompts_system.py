@@ -83,11 +83,11 @@ def compose_system(
     )
 
 
-def subcalls_opened(count: int | None, sub_chars: int, variant: str = "default") -> str:
-    """What a later stage says when sub-calls become available."""
+def subcalls_opened(count: int | None, sub_chars: int, variant: str = "default", *, more: Iterable[str] = ()) -> str:
+    """What a later stage says when sub-calls become available; `more` are lines of further names."""
     wording = VARIANTS[variant]
     much = "Sub-calls are" if count is None else f"Up to {count} sub-calls are"
-    names = "\n".join(f"- {name}" for name in wording.sub_names)
+    names = "\n".join(f"- {name}" for name in (*wording.sub_names, *more))
     return f"{much} available from now on:\n{names}\n{_sub_rules(wording, sub_chars)}"
 
 
@@ -102,7 +102,7 @@ def _sub_rules(wording: Wording, sub_chars: int) -> str:
 
 _NOT_THERE = re.compile(
     "NameError: .*'(llm_query|llm_batch|llm_query_batched|llm_query_batch|ask|ask_chunks|ask_chunks_first|rlm_query|"
-    "rlm_query_batch)'"
+    "rlm_query_batch|rlm_query_batched)'"
 )
 
 

@@ -220,7 +220,8 @@ class Session:
         self.recorder.record("stage", reason=f"{before.name} {why}", data={"stage": self.stage.name})
         opened = ""
         if before.subcalls == 0 and self.stage.subcalls != 0:
-            opened = subcalls_opened(self.stage.subcalls, self.subcalls.chars, self.rlm.prompt_variant)
+            chars, variant = self.subcalls.chars, self.rlm.prompt_variant
+            opened = subcalls_opened(self.stage.subcalls, chars, variant, more=self.agents.lines())
         told = "\n\n".join(part for part in (self.stage.instruction, opened) if part)
         self.root.reminder = "\n\n".join(part for part in (self.question, told) if part)
         return told or "Go on, and look further before you answer."
@@ -257,8 +258,7 @@ class Session:
 
     def limits_met(self, ended_by: str | None) -> tuple[str, ...]:
         """Return the names of all limits met, those too that the run went on after."""
-        met = [self.subcalls.limit_met.limit] if self.subcalls.limit_met is not None else []
-        return tuple(dict.fromkeys([*met, *([ended_by] if ended_by else [])]))
+        return tuple(dict.fromkeys([*self.subcalls.limits_met, *([ended_by] if ended_by else [])]))
 
 
 def _coverage(context: Context | None, before: Session | None) -> Coverage | None:

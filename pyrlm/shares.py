@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from pyrlm.budget import Budget
 from pyrlm.errors import MaxCostExceeded, MaxSecondsExceeded, MaxSubcallsExceeded, MaxTokensExceeded
 from pyrlm.meters import smallest
 from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
-    from pyrlm.budget import Budget
     from pyrlm.errors import PolicyError
+    from pyrlm.subcall_tally import Tally
+
+    Share = Budget | PolicyError | str
+    """A share, or why there is none: a limit of the run, or what a stage has left."""
 
 __all__ = ["LEAST_CALLS", "LEAST_TOKENS", "Left", "Shares", "divide"]
 
@@ -89,8 +94,8 @@ def shortage(left: Left, count: int) -> PolicyError:
     among = f"divided among {count} sub-agents, is too little for all of them; answer from what you have"
     if count == 1:
         among = "is too little for a sub-agent; use llm_query"
-    calls, tokens = _part(left.calls), _part(left.tokens)
-    if calls is not None and calls // count < LEAST_CALLS:
+    tokens = _part(left.tokens)
+    if _too_few(left, count):
         return MaxSubcallsExceeded(f"max_subcalls: what is left, {left.calls} calls, {among}")
     if tokens is not None and tokens // count < LEAST_TOKENS:
         return MaxTokensExceeded(f"max_total_tokens: what is left, {left.tokens:,} tokens, {among}")
@@ -104,38 +109,69 @@ class Shares:
 
     Args:
         budget: The run's.
+        subcalls: The run's; each call of a sub-agent counts as one of its stage.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, subcalls: Tally) -> None:
         self._budget = budget
-        self._running: list[Budget] = []
-        self._waiting: list[asyncio.Future[Budget | PolicyError]] = []
+        self._subcalls = subcalls
+        self._running: dict[int, Budget] = {}
+        self._waiting: list[asyncio.Future[Share]] = []
 
-    async def take(self, count: int) -> list[Budget | PolicyError]:
-        """Return a share for each of `count` sub-agents, or why there is none; those that ask at once are equal."""
+    @asynccontextmanager
+    async def taken(self, count: int) -> AsyncIterator[list[Share]]:
+        """Take a share for each of `count` sub-agents, or why there is none; those that ask at once are equal.
+
+        What is not given back by then is given back at the end.
+        """
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_later(_GATHERING, self._divide)
-        places: list[asyncio.Future[Budget | PolicyError]] = [loop.create_future() for _ in range(count)]
+        places: list[asyncio.Future[Share]] = [loop.create_future() for _ in range(count)]
         self._waiting += places
-        taken: list[Budget | PolicyError] = await asyncio.gather(*places)
-        return taken
+        try:
+            yield list(await asyncio.gather(*places))
+        finally:
+            for place in places:  # one that was divided in the moment in which its caller was cancelled, too
+                share = place.result() if place.done() and not place.cancelled() else None
+                if isinstance(share, Budget):
+                    self.give_back(share)
 
     def give_back(self, share: Budget) -> None:
-        """End a share: what is left of it is the run's again."""
-        self._running.remove(share)
+        """End a share: what is left of it is the run's again, and this stage's. Again: nothing."""
+        if self._running.pop(id(share), None) is not None and share.policy.max_subcalls is not None:
+            self._subcalls.stage_made -= max(0, share.policy.max_subcalls - share.subcalls)
 
     def _divide(self) -> None:
         waiting, self._waiting = [place for place in self._waiting if not place.done()], []
-        left = left_of(self._budget).without(map(promised_to, self._running))
+        left = left_of(self._budget).without(map(promised_to, self._running.values()))
+        of_stage = self._subcalls.stage_left
+        stage_counts = of_stage is not None and (left.calls is None or of_stage < left.calls)
+        if stage_counts:
+            left = replace(left, calls=of_stage)
         shares = divide(left, len(waiting))
         for place, share in zip_longest(waiting, shares):
-            if share is None:
-                place.set_result(shortage(left, len(waiting)))
+            if share is not None:
+                place.set_result(self._given(share))
+            elif stage_counts and _too_few(left, len(waiting)):
+                place.set_result(_stage_shortage(of_stage))
             else:
-                budget = self._budget.child(share, keeps_a_call=True)
-                self._running.append(budget)
-                place.set_result(budget)
+                place.set_result(shortage(left, len(waiting)))
+
+    def _given(self, share: Policy) -> Budget:
+        budget = self._budget.child(share, keeps_a_call=True)
+        self._running[id(budget)] = budget
+        self._subcalls.stage_made += share.max_subcalls or 0
+        return budget
+
+
+def _stage_shortage(left: int | None) -> str:
+    return f"this stage has {left} sub-calls left, and a sub-agent makes {LEAST_CALLS} or more; use llm_query or code"
+
+
+def _too_few(left: Left, count: int) -> bool:
+    calls = _part(left.calls)
+    return calls is not None and calls // count < LEAST_CALLS
 
 
 def left_of(budget: Budget) -> Left:

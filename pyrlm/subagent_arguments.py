@@ -9,6 +9,7 @@ from pyrlm import arguments
 from pyrlm.subcall_data import schema_given
 
 if TYPE_CHECKING:
+    from pyrlm.models import Model
     from pyrlm.output import OutputSchema
 
 __all__ = ["Errand", "How", "errands", "how"]
@@ -27,13 +28,13 @@ class How:
     """How sub-agents are made.
 
     Attributes:
-        model: Name of their model; None for that of their depth.
+        model: Their root model; its name where code gives one; None for that of their depth.
         max_steps: Most steps of each; None for the run's option.
         schema: What their answers have to be.
         names: Tools, and functions of the code, that are passed on.
     """
 
-    model: str | None = None
+    model: str | Model | None = None
     max_steps: int | None = None
     schema: OutputSchema | None = None
     names: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ def errands(queries: Any, contexts: Any) -> list[Errand]:
     if len(listed) != len(given):
         raise ValueError(f"rlm_query_batch: {len(listed)} queries and {len(given)} contexts; expected one for each")
     return [
-        Errand(query=arguments.text(query, f"rlm_query_batch(queries)[{index}]"), context=context)
+        Errand(query=_query(query, f"rlm_query_batch(queries)[{index}]"), context=context)
         for index, (query, context) in enumerate(zip(listed, given, strict=True))
     ]
 
@@ -92,11 +93,15 @@ def _items(value: Any, where: str) -> list[Any]:
     return list(value)
 
 
+def _query(value: Any, where: str) -> str | dict[str, Any] | list[Any]:
+    return value if isinstance(value, dict | list) else arguments.text(value, where)
+
+
 def _errand(item: Any, where: str) -> Errand:
     if isinstance(item, str):
         return Errand(query=item)
     if isinstance(item, dict) and "query" in item and set(item) <= {"query", "context"}:
-        return Errand(query=arguments.text(item["query"], f"{where}['query']"), context=item.get("context"))
+        return Errand(query=_query(item["query"], f"{where}['query']"), context=item.get("context"))
     if isinstance(item, list | tuple) and len(item) == 2:  # noqa: PLR2004 - a pair
-        return Errand(query=arguments.text(item[0], f"{where}[0]"), context=item[1])
+        return Errand(query=_query(item[0], f"{where}[0]"), context=item[1])
     raise TypeError(f"{where}: expected a query, a pair (query, context) or a dict of both, got {type(item).__name__}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyrlm.handed import Handed, definitions, told_of
+from pyrlm.models import Model
 from pyrlm.prompts_subagents import AGENT_NOTE, functions_note
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ __all__ = ["Making", "making"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """How the sub-agents of one call are made: their options, what they are given, the form of their answers."""
+    """How the sub-agents of one call are made: options, root model, what they are given, the form of their answers."""
 
     rlm: RLM
+    model: Model
     handed: Handed
     schema: OutputSchema | None
     max_steps: int
@@ -35,8 +37,10 @@ def making(session: Session, made: How) -> Making:
     Raises:
         ValueError: A model, tool, server or function that is named does not exist, or can't be handed over.
     """
+    rlm = _options(session, made)
     return Making(
-        rlm=_options(session, made),
+        rlm=rlm,
+        model=Model(rlm.adapter),
         handed=_handed(session, made.names),
         schema=made.schema,
         max_steps=made.max_steps or session.rlm.subagent_max_steps,
@@ -61,7 +65,9 @@ def _options(session: Session, made: How) -> RLM:
     )
 
 
-def _adapter(session: Session, model: str | None) -> object:
+def _adapter(session: Session, model: str | Model | None) -> object:
+    if isinstance(model, Model):
+        return model.adapter
     if model is not None:
         return session.subcalls.named(model).adapter
     by_depth = session.rlm.subagent_adapters

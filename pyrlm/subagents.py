@@ -6,12 +6,15 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.budget import Budget
 from pyrlm.errors import PolicyError, PyRLMError
 from pyrlm.inputs import take_in
+from pyrlm.meters import smallest
 from pyrlm.overlap import share_held
 from pyrlm.prompts import NO_ANSWER
 from pyrlm.prompts_subagents import AGENT_LINE, long_prompt_query
-from pyrlm.shares import Shares
+from pyrlm.redact import redact
+from pyrlm.shares import Left, Shares, divide
 from pyrlm.subagent_arguments import Errand, How, errands, how
 from pyrlm.subagent_options import Making, making
 from pyrlm.subcall_options import failed
@@ -19,14 +22,19 @@ from pyrlm.subcall_options import failed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrlm.budget import Budget
     from pyrlm.inputs import Inputs
+    from pyrlm.models import Model
     from pyrlm.output import OutputSchema
     from pyrlm.repl.protocol import HostFunction
     from pyrlm.result import RunResult
     from pyrlm.session import Session
+    from pyrlm.shares import Share
 
 __all__ = ["SubAgents"]
+
+_LONG_QUERY = 8_000
+"""Characters from which on a query without a context, task and text in one, is the sub-agent's `P`: what is in a message
+is sent again with each of its steps."""
 
 _NEARLY_ALL = 0.9
 """Share of a run's material from which on a sub-agent would begin where the run itself stands."""
@@ -42,7 +50,7 @@ class SubAgents:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._caller = session.caller
-        self._shares = Shares(session.budget)
+        self._shares = Shares(session.budget, session.subcalls)
         self._started = 0
 
     @property
@@ -51,8 +59,11 @@ class SubAgents:
         return self._caller.depth < self._session.budget.policy.max_recursion_depth
 
     def lines(self) -> list[str]:
-        """Return the lines of the prompt."""
-        return [AGENT_LINE] if self.possible else []
+        """Return the lines of the prompt: none where policy or stage can't have a single one."""
+        policy, stage = self._session.budget.policy, self._session.stage
+        calls = smallest(policy.max_subcalls, stage.subcalls)
+        whole = Left(calls=calls, tokens=smallest(policy.max_total_tokens, policy.max_subcall_tokens))
+        return [AGENT_LINE] if self.possible and divide(whole, 1) else []
 
     def functions(self) -> dict[str, HostFunction]:
         """Return the host functions by the names that code uses."""
@@ -76,7 +87,8 @@ class SubAgents:
         """Give `query` to a sub-agent with a REPL of its own over `context`; return its answer as a value.
 
         Args:
-            query: The question.
+            query: The question, as text, dict or list. A long text without a context, task and material in one, is
+                the sub-agent's `P`.
             context: Its material: a text, a list of texts (documents), or data. Without one it has the index, where
                 this run has one.
             model: Name of its root model, as for `llm_query`.
@@ -107,10 +119,10 @@ class SubAgents:
         self._check_open("rlm_query_batch")
         return await self._all(errands(queries, contexts), how(model, max_steps, schema, tools, functions))
 
-    async def in_place_of_call(self, prompt: str, schema: OutputSchema | None) -> Any:
-        """Answer a sub-call whose prompt is too long for one call."""
+    async def in_place_of_call(self, prompt: str, schema: OutputSchema | None, model: Model | None) -> Any:
+        """Answer a sub-call whose prompt is too long for one call; `model` is the one that code names."""
         errand = Errand(query=long_prompt_query(prompt), context=prompt)
-        return (await self._all([errand], How(schema=schema)))[0]
+        return (await self._all([errand], How(schema=schema, model=model)))[0]
 
     def _check_open(self, name: str) -> None:
         self._session.subcalls.check_open(name)
@@ -123,45 +135,56 @@ class SubAgents:
     async def _all(self, wanted: Sequence[Errand], made: How) -> list[Any]:
         kit = making(self._session, made)
         scopes = [self._scope() for _ in wanted]
-        shares = await self._shares.take(len(wanted))
-        running = [
-            self._one(errand, kit, share, scope) for errand, share, scope in zip(wanted, shares, scopes, strict=True)
-        ]
-        return list(await asyncio.gather(*running))
+        async with self._shares.taken(len(wanted)) as shares:
+            running = [
+                self._one(errand, kit, share, scope)
+                for errand, share, scope in zip(wanted, shares, scopes, strict=True)
+            ]
+            return list(await asyncio.gather(*running))
 
     def _scope(self) -> str:
         self._started += 1
         return f"{self._session.repl.executions}.{self._started}"
 
-    async def _one(self, errand: Errand, kit: Making, share: Budget | PolicyError, scope: str) -> Any:
+    async def _one(self, errand: Errand, kit: Making, share: Share, scope: str) -> Any:
         """Run one sub-agent; whatever becomes of it is a value."""
-        if isinstance(share, PolicyError):
-            self._session.subcalls.note_limit(share)
+        if not isinstance(share, Budget):
+            if isinstance(share, PolicyError):
+                self._session.subcalls.note_shortage(share)
             return self._refused(errand, str(share))
         try:
             async with self._caller.agent_slot(kit.rlm.max_concurrent_subagents):
-                inputs = await take_in(errand.query, errand.context, kit.schema)
-                problem = await self._problem(inputs)
-                if problem:
-                    return self._refused(errand, problem)
-                self._session.subcalls.stage_made += 1
-                return self._value(await self._run(kit, inputs, share, scope))
+                return await self._answer(errand, kit, share, scope)
         except PyRLMError as error:
-            return self._ended(error)
+            return self._ended(error, kit.model)
+        except Exception as error:  # noqa: BLE001 - a REPL or retriever of the application's own may raise anything
+            return self._refused(errand, redact(f"{type(error).__name__}: {error}"))
         finally:
             self._shares.give_back(share)
 
-    async def _run(self, kit: Making, inputs: Inputs, share: Budget, scope: str) -> RunResult:
+    async def _answer(self, errand: Errand, kit: Making, share: Budget, scope: str) -> Any:
+        whole = errand.query
+        if errand.context is None and isinstance(whole, str) and len(whole) > _LONG_QUERY:
+            inputs = await take_in(long_prompt_query(whole), whole, kit.schema)
+        else:
+            inputs = await take_in(errand.query, errand.context, kit.schema)
+        problem = self._session.subcalls.given_up(kit.model) or await self._problem(inputs)
+        if problem:
+            return self._refused(errand, problem)
+        searches = errand.context is None
+        return self._value(await self._run(kit, inputs, share, scope, searches=searches), kit.model)
+
+    async def _run(self, kit: Making, inputs: Inputs, share: Budget, scope: str, *, searches: bool) -> RunResult:
         depth = self._session.budget.policy.max_recursion_depth
         policy = replace(share.policy, max_steps=kit.max_steps, max_recursion_depth=depth)
-        rlm = kit.rlm if inputs.material is None else replace(kit.rlm, retriever=None)
+        rlm = kit.rlm if searches else replace(kit.rlm, retriever=None)
         caller = self._caller.child(share.child(policy, as_subcalls=True), scope, self._session.asked)
         return await rlm.run_inputs(inputs, caller, handed=kit.handed)
 
     async def _problem(self, inputs: Inputs) -> str:
         """Why a sub-agent is not started; empty where it is."""
-        if self._session.subcalls.used_up() or not inputs.query.strip():
-            return self._session.subcalls.used_up() or "the query was empty"
+        if not inputs.query.strip():
+            return "the query was empty"
         own, given = self._session.inputs.material, inputs.material
         if own is None or given is None:
             return ""
@@ -186,15 +209,15 @@ class SubAgents:
         self._session.subcalls.failed += 1
         return failed(why)
 
-    def _value(self, result: RunResult) -> Any:
-        self._session.subcalls.made += 1
+    def _value(self, result: RunResult, model: Model) -> Any:
+        self._session.subcalls.note_answer(model)
         return (result.output or NO_ANSWER) if result.status == "unanswered" else result.value
 
-    def _ended(self, error: PyRLMError) -> Any:
+    def _ended(self, error: PyRLMError, model: Model) -> Any:
         """Return what a sub-agent had when an error ended it: its best answer, marked, or why there is none."""
         result: RunResult | None = error.result
         if result is None or result.value is None or result.output.strip() in {"", NO_ANSWER}:
-            self._session.subcalls.failed += 1
+            self._session.subcalls.note_failure(model, error)
             return failed(str(error))
         self._session.subcalls.made += 1
         if isinstance(result.value, str):

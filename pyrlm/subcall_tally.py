@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyrlm.errors import AuthenticationError, ModelError, ModelUnavailableError, PolicyError, RateLimitError
+from pyrlm.errors import AuthenticationError, ModelUnavailableError, RateLimitError
 
 if TYPE_CHECKING:
+    from pyrlm.errors import PolicyError, PyRLMError
     from pyrlm.models import Model
     from pyrlm.trace import Recorder
 
@@ -30,6 +31,7 @@ class Tally:
         refused: Sub-calls of this step that a limit forbade.
         limit_met: The first limit that forbade one.
         limit_told: Whether the model has seen that.
+        shortage: The first limit that left too little for a sub-agent, though it may leave some calls.
         allowed: Sub-calls that the stage may make; None for as many as the policy allows.
         stage_made: Sub-calls that it has made.
     """
@@ -42,6 +44,7 @@ class Tally:
         self.refused = 0
         self.limit_met: PolicyError | None = None
         self.limit_told = False
+        self.shortage: PolicyError | None = None
         self.allowed: int | None = None
         self.stage_made = 0
         self._down: dict[str, list[str]] = {}
@@ -62,7 +65,7 @@ class Tally:
         self.allowed = allowed
         self.stage_made = 0
 
-    def note_failure(self, model: Model, error: ModelError) -> None:
+    def note_failure(self, model: Model, error: PyRLMError) -> None:
         """Note a call that gave no answer."""
         self.failed += 1
         if isinstance(error, AuthenticationError | ModelUnavailableError | RateLimitError):
@@ -75,6 +78,12 @@ class Tally:
             self.limit_met = error
             self._recorder.record("limit", reason=str(error), parent=self.parent)
 
+    def note_shortage(self, error: PolicyError) -> None:
+        """Note a limit that leaves too little for a sub-agent; single calls may still be made."""
+        if self.shortage is None:
+            self.shortage = error
+            self._recorder.record("limit", reason=str(error), parent=self.parent)
+
     def check_open(self, name: str) -> None:
         """Raise NameError where this stage has no sub-calls."""
         if self.allowed == 0:
@@ -85,9 +94,19 @@ class Tally:
         self.made += 1
         self._down.pop(model.name, None)
 
+    @property
+    def stage_left(self) -> int | None:
+        """Sub-calls that this stage may still make; None for as many as the policy allows."""
+        return None if self.allowed is None else max(0, self.allowed - self.stage_made)
+
+    @property
+    def limits_met(self) -> list[str]:
+        """Names of the limits that forbade a sub-call or a sub-agent."""
+        return [error.limit for error in (self.limit_met, self.shortage) if error is not None]
+
     def used_up(self) -> str:
         """Why this stage can make no more; empty where it can."""
-        if self.allowed is None or self.stage_made < self.allowed:
+        if self.stage_left != 0:
             return ""
         return f"this stage's {self.allowed} sub-calls are used up; answer from what you have"
 

@@ -52,7 +52,8 @@ class SubCalls(Tally):
         models: Further models that code may name by `model=`.
 
     Attributes:
-        in_place: Takes a prompt that is too long for one call, and the schema; None where that is refused.
+        in_place: Takes a prompt that is too long for one call, the schema, and the model where code names one; None where
+            such a prompt is refused.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class SubCalls(Tally):
         self._models = dict(models)
         super().__init__(caller.recorder)
         self._slots = asyncio.Semaphore(caller.limit)
-        self.in_place: Callable[[str, OutputSchema | None], Awaitable[Any]] | None = None
+        self.in_place: Callable[[str, OutputSchema | None, Model | None], Awaitable[Any]] | None = None
 
     @property
     def chars(self) -> int:
@@ -169,8 +170,16 @@ class SubCalls(Tally):
 
     async def _one(self, prompt: str, model: Model, max_tokens: int | None, schema: OutputSchema | None = None) -> Any:
         """Make one sub-call. Whatever goes wrong with the model or the limits becomes its answer."""
-        if self.in_place is not None and self._too_long(prompt, model):
-            return await self.in_place(prompt, schema)
+        if self.in_place is None:
+            return await self._in_one_call(prompt, model, max_tokens, schema)
+        if not self._too_long(prompt, model):
+            try:
+                return await self._in_one_call(prompt, model, max_tokens, schema)
+            except ContextLengthError:  # of a model whose window is not known, or smaller than it is said to be
+                pass
+        return await self.in_place(prompt, schema, None if model is self._model else model)
+
+    async def _in_one_call(self, prompt: str, model: Model, max_tokens: int | None, schema: OutputSchema | None) -> Any:
         async with self._slots:
             if schema is None or not prompt.strip():
                 return await self._answered(sub_messages(prompt), model, max_tokens)
@@ -199,6 +208,8 @@ class SubCalls(Tally):
             self.note_limit(error)
             return failed(f"{error}")
         except ModelError as error:
+            if isinstance(error, ContextLengthError) and self.in_place is not None:
+                raise
             self.note_failure(model, error)
             hint = f"; cut it with ctx.chunk({self.chars})" if isinstance(error, ContextLengthError) else ""
             return failed(f"{error}{hint}")

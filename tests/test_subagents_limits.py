@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from pyrlm.budget import Budget
 from pyrlm.errors import PolicyError, PriceUnknownError
 from pyrlm.pricing import Price
 from pyrlm.shares import LEAST_CALLS, LEAST_TOKENS, Left, Shares, divide
+from pyrlm.subcall_tally import Tally
+from pyrlm.trace import Recorder
 
 PIECES = "word " * 4_000
 AGENTS = "r = rlm_query_batch([(f'number {n}', c) for n, c in enumerate(ctx.chunk(1250))])\nprint(r)"
@@ -83,12 +86,18 @@ def test_shares_are_equal_and_leave_the_run_something(calls, tokens, cost, count
 
 def test_those_that_ask_at_once_are_equal_and_later_ones_take_of_the_rest():
     async def main():
-        shares = Shares(Budget(Policy(max_subcalls=1_000, max_total_tokens=1_000_000, max_cost_usd=10.0)))
-        taken = [share for got in await asyncio.gather(*(shares.take(1) for _ in range(10))) for share in got]
-        later = (await shares.take(1))[0]
-        for share in taken:
-            shares.give_back(share)
-        again = (await shares.take(1))[0]
+        budget = Budget(Policy(max_subcalls=1_000, max_total_tokens=1_000_000, max_cost_usd=10.0))
+        shares = Shares(budget, Tally(Recorder()))
+        async with AsyncExitStack() as stack:
+
+            async def take():
+                return (await stack.enter_async_context(shares.taken(1)))[0]
+
+            taken = await asyncio.gather(*(take() for _ in range(10)))
+            later = await take()
+            for share in taken:
+                shares.give_back(share)
+            again = await take()
         return [share.policy for share in (*taken, later, again)]
 
     *taken, later, again = asyncio.run(main())
