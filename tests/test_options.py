@@ -128,6 +128,32 @@ def test_the_steps_of_sub_agents_are_limited():
         assert "max_steps" in result.trace.of_kind("repl_exec")[-1].stdout
 
 
+@pytest.mark.parametrize("at_once", [3, 24])
+def test_as_many_sub_agents_run_at_once_as_the_option_says(at_once):
+    reached = threading.Event()
+
+    async def model(body):
+        if "You are a sub-agent" in body["messages"][1]["content"]:
+            for _ in range(2_000):  # nobody is answered before so many ask
+                if server.in_flight >= at_once:
+                    reached.set()
+                if reached.is_set():
+                    break
+                await asyncio.sleep(0.01)
+            return python("FINAL(len(P) > 0)")
+        code = "r = rlm_query_batch('q', ctx.chunk_documents(1))\nprint(sum(r))"
+        return python(code) if len(body["messages"]) == 2 else "FINAL: x"
+
+    policy = Policy(max_total_tokens=None)
+    with LoopbackServer(model) as server:
+        adapter = OpenAICompatAdapter("m", base_url=server.url, api_key="test-key")
+        options = {"max_concurrent_subagents": at_once, "max_concurrent_subcalls": 24, "policy": policy}
+        result = RLM(adapter, **options).run("q", [f"document {n}" for n in range(24)])
+    assert result.trace.of_kind("repl_exec")[-1].stdout == "24\n"
+    assert reached.is_set()
+    assert server.max_in_flight == at_once
+
+
 def test_two_runtimes_of_one_process_share_nothing():
     async def both():
         models = [FakeAdapter([python(f"x = {n}"), python("print(x)"), f"FINAL: {n}"]) for n in range(8)]
