@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -99,7 +100,9 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         while (item := run(_next(items))) is not _END:
             yield item
     finally:
-        if threading.current_thread() is _current().thread:  # dropped there: nobody may wait
+        if sys.is_finalizing():  # the process ends, and its threads have ended
+            pass
+        elif threading.current_thread() is _current().thread:  # dropped there: nobody may wait
             _closing.add(closing := asyncio.ensure_future(items.aclose()))
             closing.add_done_callback(_closing.discard)
         else:
