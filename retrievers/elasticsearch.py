@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm import portal
 from pyrlm.errors import ConfigurationError, RetrieverError
-from pyrlm.redact import register_secret
 from pyrlm.retrievers.embedded import LISTING, NO_EMBEDDER, NO_WORDS
-from pyrlm.retrievers.es_connection import Connection, keep_secret, server_url
+from pyrlm.retrievers.es_connection import Connection, server_url
 from pyrlm.retrievers.es_corpus import Corpus
 from pyrlm.retrievers.es_indices import Indices
 from pyrlm.retrievers.es_layout import FieldNames
 from pyrlm.retrievers.es_own import STANDARD
 from pyrlm.retrievers.es_read import read
 from pyrlm.retrievers.es_searching import Searcher
+from pyrlm.retrievers.es_security import credentials, trust, without_user
 from pyrlm.retrievers.previews import PREVIEW_CHARS
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, DocumentPart, Filters, Hits
 
@@ -47,7 +47,7 @@ class ElasticsearchRetriever(Corpus):
         cloud_id: In place of an address, for Elastic Cloud.
         api_key: API key, as the cluster shows it.
         basic_auth: User and password.
-        ca_certs: File with the certificate that the cluster's was signed with.
+        ca_certs: File with the certificate that the cluster's was signed with; None: the system's authorities.
         verify_certs: False accepts any certificate: only for trials.
         client: An `AsyncElasticsearch` or `Elasticsearch` in place of all of the above.
         index: Name of the index, an alias, or a pattern. One that isn't there is made by the first `index`.
@@ -95,9 +95,17 @@ class ElasticsearchRetriever(Corpus):
             raise ConfigurationError("preview_chars, passages_per_document and shards are at least 1")
         if embedder is not None and embedding_model is not None:
             raise ConfigurationError("give an embedder or an embedding_model, not both")
-        options = _client_options(client, host, hosts, cloud_id, api_key=api_key, basic_auth=basic_auth)
-        if ca_certs is not None or not verify_certs:
-            options |= {"verify_certs": verify_certs, "ca_certs": ca_certs}
+        if client is None:
+            if host and hosts:
+                raise ConfigurationError("give one of host, hosts and cloud_id")
+            addresses = [host] if host else hosts
+            options = _client_options(addresses, cloud_id, api_key, basic_auth, ca_certs, verify_certs=verify_certs)
+        elif any((host, hosts, cloud_id, api_key, basic_auth, ca_certs)) or not verify_certs:
+            raise ConfigurationError(
+                "a client brings its address, credentials and what it trusts along: give it, or them, not both"
+            )
+        else:
+            options = {}
         self._connection = Connection(options, client=client, timeout=timeout, retry_seconds=retry_seconds)
         self._indices = Indices(self._connection, index, fields or FieldNames())
         self._embedder = _model(embedding_model) if embedding_model is not None else embedder
@@ -215,27 +223,24 @@ class ElasticsearchRetriever(Corpus):
 
 
 def _client_options(
-    client: object,
-    host: str | None,
     hosts: Sequence[str] | None,
     cloud_id: str | None,
-    *,
     api_key: str | None,
     basic_auth: tuple[str, str] | None,
+    ca_certs: str | None,
+    *,
+    verify_certs: bool,
 ) -> dict[str, Any]:
-    if client is not None:
-        if any((host, hosts, cloud_id, api_key, basic_auth)):
-            raise ConfigurationError("a client brings its address and credentials along: give it, or them, not both")
-        return {}
-    if sum(value is not None for value in (host, hosts, cloud_id)) > 1:
+    if hosts and cloud_id:
         raise ConfigurationError("give one of host, hosts and cloud_id")
-    options: dict[str, Any] = {"api_key": api_key, "basic_auth": basic_auth}
-    register_secret(api_key)
-    if basic_auth is not None:
-        keep_secret(*basic_auth)
-    if cloud_id is not None:
-        return options | {"cloud_id": cloud_id}
-    return options | {"hosts": [server_url(one) for one in hosts or [host or DEFAULT_HOST]]}
+    urls = [] if cloud_id else [server_url(one) for one in hosts or [DEFAULT_HOST]]
+    options = credentials(urls, api_key, basic_auth)
+    options |= {"cloud_id": cloud_id} if cloud_id else {"hosts": [without_user(url) for url in urls]}
+    if cloud_id or any(url.startswith("https:") for url in urls):
+        options |= trust(ca_certs, verify_certs=verify_certs)
+    elif ca_certs is not None:
+        raise ConfigurationError(f"ca_certs is of use with https:// only, and the address is {options['hosts'][0]}")
+    return options
 
 
 def _model(name: str) -> Embedder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 import time
 import weakref
@@ -13,13 +12,14 @@ from urllib.parse import unquote, urlsplit
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import register_secret
 from pyrlm.retrievers.es_errors import explain, is_worth_repeating
+from pyrlm.retrievers.es_security import AUTHORIZATION, keep_secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from elasticsearch import AsyncElasticsearch
 
-__all__ = ["Connection", "keep_secret", "server_url"]
+__all__ = ["Connection", "server_url"]
 
 FIRST_PAUSE: Final = 0.2
 LONGEST_PAUSE: Final = 5.0
@@ -51,13 +51,6 @@ def server_url(host: str) -> str:
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     return f"{parts.scheme}://{user}{name}:{port}{parts.path.rstrip('/')}"
-
-
-def keep_secret(user: str, password: str) -> None:
-    """Keep a password out of messages, also in the form in which requests carry it."""
-    register_secret(password)
-    if password:
-        register_secret(base64.b64encode(f"{user}:{password}".encode()).decode())
 
 
 class Connection:
@@ -153,6 +146,6 @@ def _options_of(client: Any) -> dict[str, Any]:
     nodes: Sequence[Any] = [node.config for node in client.transport.node_pool.all()]
     headers = {name: value for name, value in client._headers.items() if name != "user-agent"}  # noqa: SLF001 - the client keeps credentials nowhere else
     for name, value in headers.items():
-        if name == "authorization":
+        if name == AUTHORIZATION:
             register_secret(value.rpartition(" ")[2])
     return {"hosts": nodes, "headers": headers}

@@ -23,7 +23,8 @@ BLOCKED: Final = "cluster_block_exception"
 """The index takes no writes. It comes with status 429 where the disk is full, though trying again is in vain."""
 
 BUSY: Final = frozenset({429, 502, 503, 504})
-REFUSED: Final = frozenset({401, 403})
+UNKNOWN: Final = 401
+DENIED: Final = frozenset({UNKNOWN, 403})
 _CAUSES_SHOWN: Final = 3
 _MESSAGE_CHARS: Final = 600
 
@@ -109,7 +110,10 @@ def explain(error: BaseException, *, doing: str, index: str = "", seconds: float
         within = f" within {seconds:g} s" if seconds else ""
         message, retryable = f"no answer{within}; give a larger timeout, or a narrower filter", True
     elif _is_tls(error):
-        message = f"the connection isn't trusted ({_plain(error)}): give the cluster's certificate as ca_certs"
+        message = (
+            f"the connection isn't trusted ({_plain(error)}): give the file of the authority that signed the cluster's "
+            "certificate as ca_certs (on the command line --ca-certs)"
+        )
         retryable = False
     elif isinstance(error, elasticsearch.ConnectionError):
         message, retryable = f"no connection to Elasticsearch: {_plain(error)}", True
@@ -147,11 +151,20 @@ def _refusal(error: Any, index: str) -> tuple[str, bool]:
         ), False
     if kind == "index_not_found_exception":
         return f"there is no index {index!r}: index documents first, or name another", False
-    if status in REFUSED:
-        return f"the cluster refused the credentials, or they may not do this (status {status}): {reason}", False
+    if status in DENIED:
+        return _denied(status, reason), False
     if status in BUSY:
         return f"the cluster has no room for the request now (status {status}): {reason}", True
     return f"{reason} (status {status}{', ' + kind if kind else ''})", False
+
+
+def _denied(status: int, reason: str) -> str:
+    if status != UNKNOWN:
+        return f"the credentials are known but may not do this (status {status}): {reason}"
+    return (
+        f"the cluster does not know the credentials, or there were none (status {status}): {reason}; give api_key "
+        "or basic_auth (on the command line ELASTICSEARCH_API_KEY, or --user and ELASTICSEARCH_PASSWORD)"
+    )
 
 
 def _wrong_client() -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,14 @@ connection ends instead of a reply), or ``(status, body)``."""
 
 
 class Proxy:
-    def __init__(self, server: str, rule: Rule) -> None:
+    def __init__(self, server: str, rule: Rule, tls: ssl.SSLContext | None = None) -> None:
         host, port = server.removeprefix("http://").split(":")
         self._target = (host, int(port))
         self._rule = rule
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._tls = tls
+        self.port = self._socket.getsockname()[1]
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         self.requests: list[str] = []
         self._lock = threading.Lock()
 
@@ -36,7 +39,13 @@ class Proxy:
         self._socket.close()
 
     def _connection(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection(self._target) as server:
+        with contextlib.suppress(OSError):
+            if self._tls is not None:
+                client = self._tls.wrap_socket(client, server_side=True)
+            self._passed_on(client)
+
+    def _passed_on(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self._target) as server:
             while (message := _message(client)) is not None:
                 with self._lock:
                     number = len(self.requests)
@@ -57,8 +66,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def between(server: str, rule: Rule) -> Iterator[Proxy]:
-    proxy = Proxy(server, rule)
+def between(server: str, rule: Rule, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """With `tls` the proxy speaks https to its clients."""
+    proxy = Proxy(server, rule, tls)
     threading.Thread(target=proxy.serve, daemon=True).start()
     try:
         yield proxy
