@@ -210,7 +210,7 @@ class Workbench:
 
     async def _started(self) -> None:
         if self._starting is not None:
-            await self._starting
+            await asyncio.shield(self._starting)  # the next question needs it, where this one is cancelled
 
     async def replace(self, error: ReplCrashedError) -> str:
         """Start a REPL in the place of one that has died; return what the model is told.
@@ -222,6 +222,10 @@ class Workbench:
         self._lost = str(error)
         if self._replaced > _MAX_REPLACED:
             raise error
+        starting, self._starting = self._starting, None
+        if starting is not None and not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
         await self._renew()
         lost = ", ".join(variable.name for variable in self.variables[:_SHOWN_LOST]) or "none"
         self.variables = ()

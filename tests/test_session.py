@@ -23,7 +23,7 @@ from openai_server import LoopbackServer, Reply, Stall
 from retrieval_corpus import DOCUMENTS
 
 from pyrlm import RLM, Context, Conversation, Costs, DiskCache, Policy
-from pyrlm.adapters import FakeAdapter, OpenAICompatAdapter
+from pyrlm.adapters import FakeAdapter, ModelResponse, OpenAICompatAdapter
 from pyrlm.coverage import Coverage
 from pyrlm.errors import (
     ConfigurationError,
@@ -256,12 +256,31 @@ def test_no_sequence_of_questions_passes_the_limit_of_the_session_or_its_own(lim
 
 def test_time_counts_while_a_question_is_answered_and_not_between():
     adapter = FakeAdapter(itertools.repeat("FINAL: x"))
-    with RLM(adapter).session(TEXT, policy=Policy.only(max_seconds=0.7)) as session:
+    started = time.monotonic()
+    with RLM(adapter).session(TEXT, policy=Policy.only(max_seconds=60)) as session:
         session.ask("First?")
-        time.sleep(0.8)
-        assert session.ask("Second?").output == "x"
-    slow = FakeAdapter(["FINAL: x", "FINAL: y"], delay=0.5)
-    with RLM(slow).session(TEXT, policy=Policy.only(max_seconds=0.9)) as session:
+        time.sleep(0.3)
+        session.ask("Second?")
+        assert session._budget.elapsed <= time.monotonic() - started - 0.3
+
+
+class Hangs:
+    """A model that answers once, and then never again."""
+
+    model, context_window = "hangs", 100_000
+
+    def __init__(self):
+        self.calls = 0
+
+    async def acomplete(self, messages, max_tokens, temperature, **options):
+        self.calls += 1
+        if self.calls > 1:
+            await asyncio.sleep(600)
+        return ModelResponse("FINAL: x")
+
+
+def test_the_time_of_the_session_is_shared_by_its_questions():
+    with RLM(Hangs()).session(TEXT, policy=Policy.only(max_seconds=2)) as session:
         session.ask("First?")
         with pytest.raises(MaxSecondsExceeded):
             session.ask("Second?")
@@ -369,7 +388,7 @@ def test_a_question_cancelled_in_the_middle_of_code_gets_a_new_repl_and_says_so(
 
 def test_code_that_a_time_limit_stops_is_like_code_that_was_cancelled():
     adapter = FakeAdapter([python("import time\ntime.sleep(9)"), "FINAL: x", python("print(1)"), "FINAL: 1"])
-    with RLM(adapter, policy=Policy(max_seconds=1.0)).session(TEXT) as session:
+    with RLM(adapter, policy=Policy(max_seconds=3.0)).session(TEXT) as session:
         with pytest.raises(MaxSecondsExceeded):
             session.ask("First?")
         assert session.ask("Second?", policy=Policy()).output == "1"
@@ -542,6 +561,81 @@ def test_leaving_by_an_error_ends_the_worker():
 def test_a_context_that_can_not_be_used_is_said_when_the_session_is_opened(context):
     with pytest.raises(ConfigurationError), RLM(FakeAdapter([])).session(context):
         pass
+
+
+class Scenes:
+    """A model that does what the scene of the moment asks for, and checks what it is told."""
+
+    def __init__(self):
+        self.scene, self.number, self.names, self.repls = "", 0, set(), Counted("exec")
+        self.entered = asyncio.Event()
+
+    async def acomplete(self, messages, max_tokens, temperature, **options):
+        roles = [message["role"] for message in messages[1:]]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+        said = messages[-1]["content"]
+        self.entered.set()
+        if "no more code runs" in said or not said.startswith(("Question", "Next question")):
+            return ModelResponse("FINAL: done")
+        if "were lost" in said or "Lost: functions" in said:
+            self.names.clear()
+        if self.scene == "fail":
+            raise ModelError("down")
+        if self.scene == "hang":
+            await asyncio.sleep(60)
+        code = {"crash": "crash()", "loop": "while True: tick()"}.get(self.scene, f"v{self.number} = {self.number}")
+        if self.scene == "ask":
+            code += "\nassert " + (" and ".join(f"{name} == {name[1:]}" for name in sorted(self.names)) or "True")
+            code += f"\nassert len(P) == {len(TEXT)}\nprint('held')"
+        return ModelResponse(python(code))
+
+    def crash(self):
+        os.kill(self.repls.made[-1], signal.SIGKILL)
+
+    async def tick(self):
+        self.entered.set()
+        await asyncio.sleep(0.005)
+
+
+async def play(scenes):
+    model = Scenes()
+    rlm = RLM(
+        model, repl_backend=model.repls, tools=[model.crash, model.tick], policy=Policy(max_steps=2), on_limit="return"
+    )
+    results = []
+    async with rlm.session(TEXT) as session:
+        for number, scene in enumerate(scenes):
+            model.scene, model.number = scene, number
+            if scene == "add":
+                await session.aadd(MORE)
+                continue
+            model.entered.clear()
+            asked = asyncio.create_task(session.aask("Go on?"))
+            if scene in {"hang", "loop"}:
+                await model.entered.wait()
+                await asyncio.sleep(0.03)
+                asked.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asked
+            else:
+                result = await asked
+                results.append(result)
+                if scene == "ask":
+                    assert [step.stdout for step in result.trace.of_kind("repl_exec")] == ["held\n"]
+                    model.names.add(f"v{number}")
+                if scene == "crash":
+                    model.names.clear()
+            assert len(model.repls.alive) <= 1
+        assert session.costs.total.calls >= len(results)
+    assert gone(model.repls)
+    return results
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.sampled_from(["ask", "ask", "fail", "hang", "loop", "crash", "add"]), min_size=2, max_size=7))
+def test_whatever_happens_between_two_questions_the_next_one_finds_what_it_was_told(scenes):
+    results = asyncio.run(play([*scenes, "ask"]))
+    assert results[-1].output == "done"
 
 
 # Contexts that are added
