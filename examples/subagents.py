@@ -45,7 +45,7 @@ def write(messages: list[dict[str, str]]) -> str:
     """Write what a model would: the root starts sub-agents, each of these looks and answers."""
     if "You are a sub-agent" in messages[1]["content"]:
         return f"```python{CHILD}\n```"
-    return f"```python{ROOT}\n```" if len(messages) == 2 else "FINAL_VAR: answers"  # noqa: PLR2004 - the opening
+    return f"```python{ROOT}\n```" if len(messages) == 2 else "FINAL_VAR: answers"
 
 
 def main() -> None:
