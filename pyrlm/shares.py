@@ -46,12 +46,14 @@ class Left:
         tokens: Input and output tokens.
         cost_usd: US dollars.
         seconds: Wall time.
+        least_usd: US dollars below which a sub-agent is not started; 0 where nothing is known of prices.
     """
 
     calls: int | None = None
     tokens: int | None = None
     cost_usd: float | None = None
     seconds: float | None = None
+    least_usd: float = 0.0
 
     def without(self, others: Iterable[Left]) -> Left:
         """Return what is left beside what `others` still have; nothing is ever below zero."""
@@ -60,7 +62,7 @@ class Left:
             calls = _less(calls, other.calls)
             tokens = _less(tokens, other.tokens)
             cost = None if cost is None else max(0.0, cost - (other.cost_usd or 0.0))
-        return Left(calls=calls, tokens=tokens, cost_usd=cost, seconds=self.seconds)
+        return replace(self, calls=calls, tokens=tokens, cost_usd=cost)
 
 
 def _less(amount: int | None, taken: int | None) -> int | None:
@@ -74,6 +76,8 @@ def divide(left: Left, count: int) -> list[Policy]:
     """
     calls, tokens, cost = _part(left.calls), _part(left.tokens), left.cost_usd
     room = smallest(count, *(p // n for p, n in ((calls, LEAST_CALLS), (tokens, LEAST_TOKENS)) if p is not None))
+    if cost is not None and left.least_usd:
+        room = smallest(room, int(cost * _HANDED_ON / left.least_usd))
     served = 0 if cost == 0 or left.seconds == 0 else room or 0
     share = Policy(
         max_steps=None,
@@ -99,8 +103,8 @@ def shortage(left: Left, count: int) -> PolicyError:
         return MaxSubcallsExceeded(f"max_subcalls: what is left, {left.calls} calls, {among}")
     if tokens is not None and tokens // count < LEAST_TOKENS:
         return MaxTokensExceeded(f"max_total_tokens: what is left, {left.tokens:,} tokens, {among}")
-    if left.cost_usd == 0:
-        return MaxCostExceeded(f"max_cost_usd: what is left, $0, {among}")
+    if left.cost_usd is not None and left.cost_usd * _HANDED_ON <= left.least_usd * count:
+        return MaxCostExceeded(f"max_cost_usd: what is left, ${left.cost_usd:.4f}, {among}")
     return MaxSecondsExceeded(f"max_seconds: what is left, 0 s, {among}")
 
 
@@ -178,7 +182,9 @@ def left_of(budget: Budget) -> Left:
     """Return what a run has left for sub-agents."""
     left = budget.left()
     tokens = smallest(left.tokens, left.subcall_tokens)
-    return Left(calls=left.subcalls, tokens=tokens, cost_usd=left.cost_usd, seconds=left.seconds)
+    spent, used = budget.cost_usd, budget.usage.total_tokens
+    least = LEAST_TOKENS * spent / used if spent and used else 0.0  # at the price of the run's own tokens
+    return Left(calls=left.subcalls, tokens=tokens, cost_usd=left.cost_usd, seconds=left.seconds, least_usd=least)
 
 
 def promised_to(share: Budget) -> Left:

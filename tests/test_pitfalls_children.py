@@ -94,6 +94,18 @@ def test_what_all_sub_agents_were_paid_stays_inside_the_money(children, limit):
     assert result.output
 
 
+def test_where_the_money_is_too_little_for_all_the_first_ones_run():
+    code = "r = rlm_query_batch([(f'part {n}', d) for n, d in enumerate(ctx.chunk_documents(1)[:16])])\nprint(r)"
+    family = Family(code, child="print(P[:20])\nFINAL(len(P) > 0)")
+    result, _ = answer(family, policy=Policy(max_total_tokens=None, max_cost_usd=0.3))
+    told = printed(result)[0]
+    assert told.startswith("[True, True")
+    assert 2 <= told.count("True") < 16
+    assert told.count("True") + told.count("[sub-call failed: max_cost_usd") == 16
+    assert "max_cost_usd" in result.limits_met
+    assert result.output == "done"
+
+
 def test_each_call_of_a_family_is_counted_once():
     code = "r = rlm_query_batch([(f'part {n}', d) for n, d in enumerate(ctx.chunk_documents(1)[:6])])\nprint(r)"
     family = Family(code)
