@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from pyrlm.models import Model
     from pyrlm.replay import Replay
 
-__all__ = ["NO_RECORD", "Effects"]
+__all__ = ["NO_RECORD", "Effects", "is_recorded"]
 
+_RECORDED = "pyrlm_recorded"
 _SECONDS = 60.0
 """Seconds that a call which was cancelled when it was recorded waits to be cancelled again."""
 
@@ -111,7 +112,9 @@ class Effects:
         if "cancelled" in body:
             await self.wait_for_the_end()
         if "error" in body:
-            raise error_of(body["error"])
+            error = error_of(body["error"])
+            setattr(error, _RECORDED, True)
+            raise error
         if "lost" in body:
             assert self.replay is not None
             self.replay.differs(f"a result could not be recorded ({body['lost']})")
@@ -191,6 +194,11 @@ class Effects:
             raise
         finally:
             replay.unwatch(limit)
+
+
+def is_recorded(error: Exception) -> bool:
+    """Whether an error is one that was raised when it was recorded, and is raised again."""
+    return bool(getattr(error, _RECORDED, False))
 
 
 NO_RECORD = Effects()

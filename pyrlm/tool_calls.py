@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.effects import NO_RECORD
+from pyrlm.effects import NO_RECORD, is_recorded
 from pyrlm.redact import redact
 from pyrlm.repl.common import cut_middle
 
@@ -74,6 +74,7 @@ class ToolCalls:
                 value, again = await self._effects.once("tool", [tool, dict(arguments)], contained)
                 error = None
             except Exception as problem:
+                again = is_recorded(problem)
                 error = f"{type(problem).__name__}: {problem}"
                 raise
             finally:
