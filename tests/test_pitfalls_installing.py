@@ -49,12 +49,17 @@ print(json.dumps([pyrlm.__file__, result.output, result.steps, result.trace.of_k
 def installed(tmp_path_factory):
     """The wheel, unpacked as an installer does."""
     base = tmp_path_factory.mktemp("wheel")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for name in tracked:
-        if name.split("/")[0] in {"pyrlm", "routers", "retrievers", "pyproject.toml", "README.md", "LICENSE"}:
-            target = base / "source" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
+    links = {ROOT / "pyrlm" / "routers", ROOT / "pyrlm" / "retrievers"}
+    packaged = [
+        path
+        for top in ("pyrlm", "routers", "retrievers")
+        for path in (ROOT / top).rglob("*")
+        if (path.suffix == ".py" or path.name == "py.typed") and not links & set(path.parents)
+    ]
+    for path in [*packaged, ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "LICENSE"]:
+        target = base / "source" / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
     build = f"from setuptools import build_meta; build_meta.build_wheel({str(base)!r})"
     subprocess.run([sys.executable, "-c", build], cwd=base / "source", check=True, capture_output=True)
     wheel = next(base.glob("*.whl"))
