@@ -58,6 +58,33 @@ def test_a_repl_of_ones_own_is_taken():
     assert made[0].dead, "it was closed"
 
 
+STYLES = [
+    "r = llm_query('q')",
+    "r = await llm_query('q')",
+    "r = await llm_query('q', {'type': 'string'})",
+    "import asyncio\nr = (await asyncio.gather(llm_query('q'), llm_query('p')))[0]",
+    "import asyncio\nasync def main():\n    return await asyncio.gather(*[llm_query(w) for w in 'abc'])\nr = asyncio.run(main())[2]",
+    "async def f(w):\n    return await llm_query(w)\nr = await f('q')",
+    "r = llm_query_batched(['q', 'p'])[1]",
+    "r = llm_query_batch(['q', 'p'], parallel=True)[1]",
+    "r = llm_query(CONTEXT[:20])",
+    "r = rlm_query('q', context=context[:40])",
+    "r = await rlm_query('q', P[:40])",
+    "r = rlm_query_batched(['q', 'p'], [P[:40], P[:30]])[0]",
+    "r = rlm_query_batch([('q', P[:40])])[0]",
+    "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as pool:\n    r = list(pool.map(llm_query, ['q', 'p']))[1]",
+]
+
+
+@pytest.mark.parametrize("backend", ["exec", "monty"])
+@pytest.mark.parametrize("code", STYLES)
+def test_code_in_the_style_of_others_runs(backend, code):
+    rules = [("You are a sub-agent", "FINAL: yes"), (SUB, "yes")]
+    result, _ = run([f"```repl\n{code}\nSHOW_VARS()\nFINAL_VAR('r')\n```"], rules=rules, repl_backend=backend)
+    assert result.value == "yes", result.trace.of_kind("repl_exec")[0].error
+    assert result.steps == 1
+
+
 def test_temperatures_and_caps_reach_the_model():
     def model(body):
         if SUB in body["messages"][0]["content"]:
