@@ -69,6 +69,7 @@ class Conversation:
         self._file: SharedFile | None = None
         self._closed = False
         self._asked = 0
+        self._has_query = False
         self._answers: list[tuple[str, str]] = []
         self._ended = self._lost = ""
         self._untold: list[str] = []
@@ -155,6 +156,7 @@ class Conversation:
         rlm, latest = self._rlm, self._lasting.latest
         materials = await self._loaded()
         self._asked += 1
+        self._has_query = self._has_query or "query" in asked.variables
         recorder = Recorder(rlm.event_listener, self._file.of_run(self._asked) if self._file is not None else None)
         budget = self._budget.child(policy) if self._budget is not None else Budget(policy)
         caller = Caller(budget, recorder, rlm.cache, rlm.max_concurrent_subcalls)
@@ -187,7 +189,7 @@ class Conversation:
             notes = [earlier(self._answers), self._lost, *(added.note for added in self._materials.added)]
         if latest.schema is not None and asked.schema is None:
             notes.append(NO_SCHEMA)
-        if "query" in asked.variables or "query" in latest.inputs.variables:
+        if self._has_query:
             value = asked.variables.get("query", asked.query)
             self._note_lost(lost := await latest.repl.give({}, {"query": value}))
             notes += [QUERY_GIVEN, lost]

@@ -750,15 +750,19 @@ def test_data_as_context_and_questions_as_data(backend):
             "FINAL: 1999",
             python("print(query)"),
             "FINAL: x",
+            python("print(query)"),
+            "FINAL: x",
         ]
     )
     with RLM(adapter, repl_backend=backend).session([{"year": 1999}, {"year": 2001}]) as session:
         session.ask("How many?")
         assert session.ask({"want": "first"}).output == "1999"
         session.ask("And now?")
+        session.ask("And then?")
     assert adapter.calls[3].messages[-1]["content"].startswith("Output:\nfirst 1999 2")
     assert "`query`" in adapter.calls[2].messages[-1]["content"]
-    assert last(adapter).startswith("Output:\nAnd now?")
+    assert adapter.calls[5].messages[-1]["content"].startswith("Output:\nAnd now?")
+    assert last(adapter).startswith("Output:\nAnd then?")
 
 
 def test_what_can_not_be_added_says_why():
