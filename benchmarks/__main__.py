@@ -1,4 +1,4 @@
-"""Print the table: ``python -m benchmarks [PART…]``, parts being startup, loop, fanout, many, text and agents."""
+"""Print the table: ``python -m benchmarks [PART…]``, parts being startup, loop, fanout, many, text, agents and resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from benchmarks.harness import Row
 
-PARTS = ("startup", "loop", "fanout", "many", "text", "agents")
+PARTS = ("startup", "loop", "fanout", "many", "text", "agents", "resume")
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import platform
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -167,6 +168,8 @@ def _code(function: Any) -> str:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, Enum):
+        return repr(value.value)
     if isinstance(value, str) and len(value) > _SHORT:
         return _hash(value)
     if value is None or isinstance(value, str | bool | int | float):
