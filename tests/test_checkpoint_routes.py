@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -141,7 +143,7 @@ def test_what_the_router_keeps(tmp_path):
     with LoopbackServer(quiet_steps) as server:
         adapter = OpenAICompatAdapter("m", base_url=server.url, api_key=KEY, context_window=100_000)
         router = SmartRouter(adapter, policy=Policy(max_steps=9))
-        how = {"route": "rlm", "profile": ExecutionProfile.HYBRID, "kind": "lookup", "escalate": False}
+        how = {"route": "rlm", "profile": ExecutionProfile.HYBRID, "kind": "literal", "escalate": False}
         first = router.run("What?", LONG, checkpoint=path, **how)
         again = router.resume(path)
         assert (again.output, again.profile, again.method) == (first.output, first.profile, "rlm")
@@ -203,3 +205,11 @@ def test_what_the_command_line_can_not_resume_is_an_error_that_says_why(tmp_path
     foreign = pyrlm(tmp_path, "resume", "note.md")
     assert foreign.returncode == 1
     assert "is not the file of a run" in foreign.stderr
+
+
+def test_the_example_goes_on_after_a_kill():
+    example = Path(__file__).parent.parent / "examples" / "durable_run.py"
+    shown = subprocess.run([sys.executable, str(example)], capture_output=True, text=True, timeout=60, check=False)
+    assert shown.returncode == 0, shown.stderr
+    for words in ("ended with SIGKILL", "9 parcels, 837 euros", "made 1 call of 3"):
+        assert words in shown.stdout
