@@ -97,7 +97,7 @@ def shortage(left: Left, count: int) -> PolicyError:
     """Return the limit that leaves too little for `count` sub-agents, as the error of its kind."""
     among = f"divided among {count} sub-agents, is too little for all of them; answer from what you have"
     if count == 1:
-        among = "is too little for a sub-agent; use llm_query"
+        among = f"is too little for a sub-agent; {'use llm_query' if left.calls != 0 else 'answer from what you have'}"
     tokens = _part(left.tokens)
     if _too_few(left, count):
         return MaxSubcallsExceeded(f"max_subcalls: what is left, {left.calls} calls, {among}")

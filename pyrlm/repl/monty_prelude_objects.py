@@ -3,6 +3,16 @@ r"""Prelude pieces for classes: static methods, own exceptions, named tuples, in
 from __future__ import annotations
 
 PIECES = {
+    "_pyrlm_by_name": """
+def _pyrlm_by_name(value, known=''):
+    if value is None or isinstance(value, (str, int, float, dict)):
+        return value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_pyrlm_by_name(item) for item in value]
+    shown = repr(value)
+    name = shown.split("'")[1].split('.')[-1] if "'" in shown else shown.split(' ')[-1].strip('>')
+    return known if known and name == '<lambda>' else name
+""",
     "_pyrlm_Static": """
 class _pyrlm_Static:
     # an object, not a function, so that an instance does not put itself before the arguments

@@ -149,10 +149,18 @@ class Calls(Expressions):
     def call_rlm_query(self, node: ast.Call) -> ast.expr | None:
         """Functions of the code go by name: the host has their source."""
         for keyword in node.keywords:
-            if keyword.arg in HANDED_ON and isinstance(keyword.value, ast.List | ast.Tuple | ast.Set):
-                by_name = [ast.Constant(e.id) if isinstance(e, ast.Name) else e for e in keyword.value.elts]
-                keyword.value = ast.copy_location(ast.List(by_name, ast.Load()), keyword.value)
+            if keyword.arg in HANDED_ON:
+                keyword.value = self._by_name(keyword.value)
         return None
+
+    @staticmethod
+    def _by_name(value: ast.expr) -> ast.expr:
+        if not isinstance(value, ast.List | ast.Tuple | ast.Set):
+            return call("_pyrlm_by_name", value, like=value)
+        names = [
+            call("_pyrlm_by_name", e, ast.Constant(e.id), like=e) if isinstance(e, ast.Name) else e for e in value.elts
+        ]
+        return ast.copy_location(ast.List(names, ast.Load()), value)
 
     call_rlm_query_batch = call_rlm_query_batched = call_rlm_query
 

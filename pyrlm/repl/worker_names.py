@@ -201,6 +201,8 @@ def _by_name(value: Any) -> Any:
 
 def _host_function(channel: Channel, name: str, signature: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(value, Namespace) for value in (*args, *kwargs.values())):
+            raise TypeError(f"{name}(): expected a text, got ctx; hand over P, or a part: ctx.slice(start, end)")
         for passed_on in HANDED_ON.intersection(kwargs) if name in SUB_AGENTS else ():
             if kwargs[passed_on] is not None:
                 kwargs[passed_on] = _by_name(kwargs[passed_on])
