@@ -8,6 +8,7 @@ from pyrlm.repl.protocol import Setup
 
 BACKENDS = {"exec": ExecRepl, "monty": MontyRepl}
 ALONE = 3.0  # seconds after which a call that waits for others gives up
+LINGER = 0.02  # seconds that a call lasts in any case, so that one too many is seen
 
 
 class Host:
@@ -24,6 +25,7 @@ class Host:
             self.enough.set()
         try:
             await asyncio.wait_for(self.enough.wait(), ALONE)
+            await asyncio.sleep(LINGER)
         except TimeoutError:
             return f"{prompt} was alone"
         finally:
@@ -44,6 +46,7 @@ class Host:
         try:
             await asyncio.Event().wait()
         finally:
+            await asyncio.sleep(LINGER)
             self.now -= 1
 
     def functions(self):

@@ -203,7 +203,7 @@ class MontyRepl:
     async def _after_error(self, code: str, error: tuple[str, str], failure: Any, turn: Turn) -> tuple[str, str]:
         kind, text = error
         raised = failure.display("type-msg")
-        if kind == "TimeoutError" and turn.clock.elapsed >= 0.8 * self._setup.timeout:
+        if kind == "TimeoutError" and ("feed time limit" in raised or turn.clock.elapsed >= 0.8 * self._setup.timeout):
             return await self._restored(kind, f"{text}\n{monty_errors.time_over(code, self._setup.timeout)}")
         if kind == "MemoryError" and "limit" in raised and "memory" in raised:
             return await self._restored(

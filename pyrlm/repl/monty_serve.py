@@ -72,7 +72,7 @@ class Serving:
         self._arrived: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._events: dict[int, tuple[Any, float | None]] = {}
         self._ready: dict[int, dict[str, Any]] = {}
-        self._finished = self._cancelled = False
+        self._finished = self._stopped = False
 
     def step(self, step: Any) -> Any:
         """Answer one pause and return the next. Raises `TooManyCallsError`, `SleptTooLongError`."""
@@ -89,11 +89,9 @@ class Serving:
             raise TooManyCallsError("the code went on calling the host after it was told to stop")
         return made
 
-    def cancel(self) -> None:
-        """Cancel the calls that are outstanding; from any thread."""
-        self._cancelled = True
-        for future in list(self._running.values()):
-            future.cancel()
+    def stop(self) -> None:
+        """Wait for nothing any more; from any thread. Calls that are outstanding go on until `Turn.end`."""
+        self._stopped = True
         self._arrived.put(None)
 
     def _requested(self, step: Any) -> Any:
@@ -125,8 +123,6 @@ class Serving:
         future = asyncio.run_coroutine_threadsafe(self._ask(name, args, kwargs), self._loop)
         self._running[key] = future
         future.add_done_callback(lambda _: self._arrived.put(key))
-        if self._cancelled:  # meanwhile, by the loop's thread
-            future.cancel()
 
     def _take(self, key: int | None) -> None:
         """Take an answer that has arrived."""
@@ -218,7 +214,7 @@ class Serving:
         return step.resume({"return_value": None})
 
     def _check_open(self) -> None:
-        if self._cancelled:
+        if self._stopped:
             raise ReplCrashedError("The REPL was closed while the code waited for its host.")
 
     def _check_sleep(self) -> None:

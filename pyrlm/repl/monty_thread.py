@@ -162,13 +162,10 @@ class MontyThread:
         serving = self._serving = Serving(
             self._loop, ask, objects=objects, timeout=options.timeout, max_calls=options.max_calls
         )
-        try:
-            self.fed += 1
-            step: Any = self.session.feed_start(source, inputs=dict(inputs), print_callback=write)
-            while not isinstance(step, MontyComplete):
-                step = serving.step(step)
-        finally:
-            serving.cancel()
+        self.fed += 1
+        step: Any = self.session.feed_start(source, inputs=dict(inputs), print_callback=write)
+        while not isinstance(step, MontyComplete):
+            step = serving.step(step)
 
     def save(self) -> tuple[bytes, int]:
         """Return the session's state, to be loaded into another one."""
@@ -196,7 +193,7 @@ class MontyThread:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         if self._serving is not None:
-            self._serving.cancel()
+            self._serving.stop()
 
     async def close(self) -> None:
         """Kill the worker and wait until process and thread have ended."""
