@@ -20,6 +20,10 @@ MAX_WORDS: Final = 400
 """Of a query, in each field: a server takes 1,024 clauses at least, and more where it has more memory."""
 
 MAX_CANDIDATES: Final = 10_000
+CANDIDATES: Final = 100
+CANDIDATES_A_HIT: Final = 5
+"""Candidates of a shard, at least and for each hit. On 12,900 MiniLM vectors of RFCs recall@10 was 0.994 with 100 for 20 hits, and
+the same with twice as many."""
 MARKS: Final = ("\ue0f0", "\ue0f1")
 """Put around matching words in highlights: characters for private use, which documents hardly hold."""
 
@@ -48,7 +52,7 @@ def vector_body(
         "field": layout.vector,
         "query_vector": vector.tolist(),
         "k": size,
-        "num_candidates": min(max(100, 10 * size), MAX_CANDIDATES),
+        "num_candidates": min(max(CANDIDATES, CANDIDATES_A_HIT * size), MAX_CANDIDATES),
     }
     if node is not None:
         knn["filter"] = node

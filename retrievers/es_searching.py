@@ -224,12 +224,12 @@ class Searcher:
     def _shown(self, asked: Question, ranked: Ranked, method: Method) -> Hits:
         previewer = Previewer(asked.words, self._chars)
         hits = (to_hit(entry, score, asked.layout, previewer, self._chars) for entry, score in ranked)
-        return Hits(hits, method=method)
+        return Hits(hits, method=method, approximate=method != "bm25")
 
 
 def _first_depth(asked: Question) -> int:
-    """Deep enough that a second request is rare: it would cost more than the entries that nobody looks at."""
-    return asked.top_k if asked.layout.doc_id == "_id" else min(4 * asked.top_k, asked.top_k + 200)
+    """So deep that a second request is rare. Where the first brings enough documents, a deeper one changes nothing."""
+    return asked.top_k if asked.layout.doc_id == "_id" else min(2 * asked.top_k, asked.top_k + 200)
 
 
 def _entries(reply: Mapping[str, Any], layout: Layout) -> Ranked:

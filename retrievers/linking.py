@@ -10,6 +10,7 @@ from pyrlm.retrievers.reports import IndexProgress
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from pyrlm.retrievers.reading import Reader
     from pyrlm.retrievers.reports import IndexReport, ProgressCallback
@@ -56,27 +57,32 @@ def link(
     table = snapshot.table()
     if table.unlinked() * UNLINKED_SHARE < len(table):
         return ""
-    began = time.monotonic()
-
-    def show(linked: int) -> None:
-        if progress is not None:
-            seconds = report.seconds + time.monotonic() - began
-            progress(
-                IndexProgress(
-                    documents=report.documents,
-                    passages=report.passages,
-                    acknowledged=report.indexed + report.unchanged,
-                    failed=len(report.failed),
-                    seconds=seconds,
-                    total=report.documents,
-                    linked=linked,
-                    to_link=len(table),
-                )
-            )
-
     try:
+        show = _shown(progress, report, len(table))
         graph.linked(reader.vectors_folder, table.uids, table.matrix, stop=stop, progress=show)
     except (OSError, RuntimeError, MemoryError) as error:
         return f"the graph of neighbours could not be written ({error}): vectors are searched exactly"
     reader.forget()
     return ""
+
+
+def _shown(progress: ProgressCallback | None, report: IndexReport, to_link: int) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    began = time.monotonic()
+
+    def show(linked: int) -> None:
+        progress(
+            IndexProgress(
+                documents=report.documents,
+                passages=report.passages,
+                acknowledged=report.indexed + report.unchanged,
+                failed=len(report.failed),
+                seconds=report.seconds + time.monotonic() - began,
+                total=report.documents,
+                linked=linked,
+                to_link=to_link,
+            )
+        )
+
+    return show

@@ -40,7 +40,8 @@ def diverse(
 ) -> list[tuple[tantivy.DocAddress, float]]:
     """The first `top_k` of a ranking, with at most `per_document` passages of a document while there are others.
 
-    Looks at four times as many passages, and at more where one document holds most of these.
+    Looks at twice as many passages, and at more where one document holds most of these. Where they are of enough documents,
+    looking deeper would change nothing.
 
     Args:
         snapshot: The state of the index.
@@ -48,7 +49,7 @@ def diverse(
         top_k: Passages to choose.
         per_document: Passages of one document.
     """
-    depth = min(4 * top_k, top_k + 200)
+    depth = min(2 * top_k, top_k + 200)
     while True:
         ranked = fetch(depth)
         groups = snapshot.groups([address for address, _ in ranked])
