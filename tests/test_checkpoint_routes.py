@@ -152,7 +152,7 @@ def test_what_the_router_keeps(tmp_path):
         with pytest.raises(CheckpointError, match=r"profile was None, is 'verify'"):
             SmartRouter(adapter, policy=Policy(max_steps=9), profile="verify").resume(path)
         assert KEY.encode() not in path.read_bytes()
-        with pytest.raises(Exception, match="a file holds one run"):
+        with pytest.raises(Exception, match="holds one run"):
             list(router.run_many(["a", "b"], "text", checkpoint=path))
 
 
@@ -180,12 +180,12 @@ def test_the_command_line_resumes_what_was_killed(tmp_path):
         ]
         process = started(tmp_path, *line, **keys)
         deadline = time.monotonic() + 60
-        while server.count < 4 and time.monotonic() < deadline:
+        while server.count < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         stalled, recorded, before = False, replies_recorded(tmp_path / "run.db"), server.count
-        assert recorded == 3
+        assert recorded == 2
         del keys["PYRLM_MODEL"]  # the file knows it
         done = pyrlm(tmp_path, "resume", "run.db", "--json", **keys)
         assert done.returncode == 0, done.stderr
