@@ -11,7 +11,7 @@ import re
 from functools import cache
 from typing import Any, Literal
 
-from pyrlm.replies_direct import ABSTENTION, HEADING, LEAD, LONGEST_ABSTENTION, is_abstention, plain_abstention
+from pyrlm.replies_direct import ABSTENTION, HEADING, LEAD, LONGEST_ABSTENTION, plain_abstention
 from pyrlm.replies_scan import MARKER, THINK_TAGS
 
 __all__ = ["ShownAnswer"]
@@ -116,7 +116,7 @@ class ShownAnswer:
         elif marker is not None or rest.startswith("{") or _fenced_object(rest):
             self._phase = "silent"
         elif found == "quotes":
-            self._phase = "silent" if is_abstention(head) else "answer"
+            self._phase = "silent" if _may_abstain(head) else "answer"  # what follows a loose quote belongs to it too
         elif not _may_abstain(head) and not _may_be_fenced(rest):
             self._phase = "answer"
 
@@ -207,7 +207,7 @@ class ShownAnswer:
 def _may_abstain(head: str) -> bool:
     """Tell whether what begins like this may turn out to say that there is no answer."""
     token = head[: 4 * LONGEST_ABSTENTION].strip(_AROUND).upper()
-    if token.startswith(_NO_ANSWER) or _NO_ANSWER.startswith(token):
+    if token.startswith(_NO_ANSWER) or _NO_ANSWER.startswith(token) or not any(map(str.isalnum, token)):
         return True
     if len(head.strip()) > LONGEST_ABSTENTION:
         return False

@@ -102,7 +102,7 @@ PARTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(st.lists(PARTS, max_size=12), st.integers(1, 9))
 def test_what_is_shown_is_how_the_answer_begins_however_the_reply_is_cut_into_pieces(parts, size):
     reply = "".join(parts)
@@ -113,8 +113,9 @@ def test_what_is_shown_is_how_the_answer_begins_however_the_reply_is_cut_into_pi
         assert "<quotes>" not in moment.lower()
         assert "<think>" not in moment
         assert "</think>" not in moment
+    mixed = ("[THINK]" in reply and "</think>" in reply) or ("<think>" in reply and "[/THINK]" in reply)
     if answer.abstained:
-        assert screen == ""
+        assert screen == "" or mixed  # one kind of tag opened and another closed: told at the end, by the whole
     elif "</think>" not in reply and "[/THINK]" not in reply:
         assert answer.answer.startswith(screen)
 
