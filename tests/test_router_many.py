@@ -17,6 +17,7 @@ from openai_server import LoopbackServer, Reply, Status
 from pyrlm import Context, DiskCache, Policy, Price, RouterConfig, SmartRouter, Trace
 from pyrlm.adapters import FakeAdapter, OpenAICompatAdapter
 from pyrlm.errors import ConfigurationError, MaxTokensExceeded, NestedRunError, PyRLMError
+from pyrlm.retrievers import Document, EmbeddedRetriever
 
 TEXT = "The warranty lasts 24 months.\nThe battery is not covered.\nReturns go to Lyon.\n"
 LONG = TEXT + "Nothing of interest happened on that day in the quiet harbour town.\n" * 120
@@ -395,3 +396,14 @@ def test_an_iterator_that_was_never_used_costs_nothing():
         SmartRouter(FakeAdapter([])).run_many(questions(3), TEXT)
     gc.collect()
     assert threading.active_count() <= before + 1
+
+
+def test_many_questions_and_streams_over_an_index_without_a_text(tmp_path):
+    retriever = EmbeddedRetriever(tmp_path / "corpus.idx")
+    retriever.index([Document("note/1", TEXT), Document("note/2", "The kettle boils at 96 degrees.")])
+    router = SmartRouter(FakeAdapter(rules=[("", GOOD)]), retriever=retriever)
+    items = list(router.run_many(questions(8)))
+    assert {(item.result.output, item.result.method) for item in items} == {("24 months", "retrieval")}
+    assert all(item.result.citations[0].doc_id == "note/1" for item in items)
+    events = list(router.stream(questions(1)[0]))
+    assert "".join(event.text for event in events if event.kind == "text") == events[-1].result.output == "24 months"
