@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -141,15 +142,17 @@ def steps_recorded(path: str | Path) -> int:
 
 
 def _rows(path: str | Path) -> list[tuple[str, dict[str, Any]]]:
-    copy = sqlite3.connect(":memory:")
-    source = sqlite3.connect(path)
-    try:
-        source.backup(copy)
-        rows = copy.execute("SELECT kind, body FROM records ORDER BY seq").fetchall()
-    except sqlite3.OperationalError:  # nothing was written yet
-        return []
-    finally:
-        source.close()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (str(path), f"{path}-wal"):
+            if Path(name).exists():
+                shutil.copy(name, folder)
+        copy = sqlite3.connect(Path(folder) / Path(path).name)
+        try:
+            rows = copy.execute("SELECT kind, body FROM records ORDER BY seq").fetchall()
+        except sqlite3.OperationalError:  # nothing was written yet
+            return []
+        finally:
+            copy.close()
     return [(kind, json.loads(body if body[:1] == b"{" else zlib.decompress(body))) for kind, body in rows]
 
 
