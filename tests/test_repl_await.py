@@ -36,6 +36,9 @@ CASES = {
         out="['<a>', '<b>', '<c>']\n",
         want=3,
     ),
+    "asyncio is there without an import": Case(
+        code="print(await asyncio.gather(*[llm_query(c) for c in 'ab']))", out="['<a>', '<b>']\n", want=2
+    ),
     "gather of calls": Case(
         code="import asyncio\nprint(await asyncio.gather(llm_query('a'), rlm_query('b'), tool('c')))",
         out="['<a>', '<b>', '<c>']\n",

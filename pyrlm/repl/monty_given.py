@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GIVEN_MODULES", "Given", "opening"]
 
-GIVEN_MODULES = ("re", "json", "math", "collections", "itertools")
+GIVEN_MODULES = ("re", "json", "math", "collections", "itertools", "asyncio")
 """Modules that are there without an import."""
 _ENDING = ("FINAL", "FINAL_VAR")
 _FRESH = "_pyrlm_side = False\n_pyrlm_step = []\n"

@@ -111,8 +111,8 @@ async def _done(value: Any) -> Any:
     return value
 
 
-NAMES = {_AWAITABLE: _awaitable, _CONCURRENTLY: _concurrently, _MAPPED: _mapped}
-"""What rewritten code calls."""
+NAMES = {_AWAITABLE: _awaitable, _CONCURRENTLY: _concurrently, _MAPPED: _mapped, "asyncio": asyncio}
+"""What rewritten code calls, and the module that it often forgets to import."""
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
