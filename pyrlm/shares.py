@@ -158,7 +158,7 @@ class Shares:
             if share is not None:
                 place.set_result(self._given(share))
             elif stage_counts and _too_few(left, len(waiting)):
-                place.set_result(_stage_shortage(of_stage))
+                place.set_result(_stage_shortage(of_stage, len(waiting)))
             else:
                 place.set_result(shortage(left, len(waiting)))
 
@@ -169,8 +169,9 @@ class Shares:
         return budget
 
 
-def _stage_shortage(left: int | None) -> str:
-    return f"this stage has {left} sub-calls left, and a sub-agent makes {LEAST_CALLS} or more; use llm_query or code"
+def _stage_shortage(left: int | None, count: int) -> str:
+    among = "a sub-agent" if count == 1 else f"{count} sub-agents"
+    return f"this stage has {left} sub-calls left, too few for {among}; use llm_query, or answer from what you have"
 
 
 def _too_few(left: Left, count: int) -> bool:
