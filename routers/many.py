@@ -66,8 +66,6 @@ def check_batch(queries: object, how: BatchOptions) -> None:
     if one or not isinstance(queries, Iterable):
         what = "one question; pass a list of them" if one else "expected a list, or anything that gives questions"
         raise ConfigurationError(f"SmartRouter.run_many(queries={type(queries).__name__}): {what}.")
-    if how.get("checkpoint") is not None:
-        raise ConfigurationError("SmartRouter.run_many(checkpoint=…): a file holds one run; give it to `run`.")
     limit = how.get("concurrency", 1)
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ConfigurationError(f"SmartRouter.run_many(concurrency={limit!r}): expected a whole number above 0.")
