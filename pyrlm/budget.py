@@ -280,7 +280,7 @@ class Budget:
                 kind = "subcall"
 
     def _cap(self, kind: CallKind, ask: Ask) -> int:
-        return min(account.cap(level, ask) for account, level in self._levels(kind))
+        return min(account.cap(level, ask.at(place)) for place, (account, level) in enumerate(self._levels(kind)))
 
     def _hold(self, reservation: Reservation, sign: int) -> None:
         tokens = reservation.prompt_tokens + reservation.max_tokens

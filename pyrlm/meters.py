@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pyrlm.adapters.base import Usage
@@ -27,6 +27,9 @@ __all__ = ["KEPT_SHARE", "PICO", "Account", "Ask", "CallKind", "Meter", "Reserva
 CallKind = Literal["root", "subcall", "direct", "last"]
 """`root` counts as a step, `subcall` as a sub-call, `direct` as neither; `last` is the call kept in reserve."""
 
+_ABOVE = 2
+"""Accounts of a sub-agent that are its own: what it has counted, and its share."""
+
 KEPT_SHARE = 0.25
 """Largest share of a limit that is held for the last call, so that a small limit still allows work."""
 
@@ -50,7 +53,7 @@ def to_pico(cost_usd: float) -> int:
 class Ask:
     """What a call wants: see `Budget.reserve`.
 
-    `idle` leaves reservations of other calls out of account; `last` is for the call kept in reserve, at every level.
+    `idle` leaves reservations of other calls out of account; `last` is for the call kept in reserve.
     """
 
     prompt_tokens: int
@@ -59,6 +62,10 @@ class Ask:
     price: Price | None
     idle: bool = False
     last: bool = False
+
+    def at(self, place: int) -> Ask:
+        """Return it as the account `place` levels up takes it: those above a sub-agent's share keep theirs for others."""
+        return replace(self, last=False) if self.last and place >= _ABOVE else self
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

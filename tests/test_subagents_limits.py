@@ -243,3 +243,15 @@ def test_a_cancelled_run_leaves_no_child_behind(backend):
         assert len(server.requests) == served
     if backend == "exec":  # Monty's workers belong to a pool, which outlives a run
         assert workers() <= before
+
+
+def test_the_last_call_of_a_sub_agent_of_a_sub_agent_takes_not_the_one_kept_for_its_parent():
+    share = Budget(Policy.only(max_subcalls=9)).child(Policy.only(max_subcalls=4), keeps_a_call=True)
+    agent = share.child(share.policy, as_subcalls=True)
+    below = agent.child(Policy.only(max_subcalls=2), keeps_a_call=True)
+    deep = below.child(below.policy, as_subcalls=True)
+    for _ in range(3):
+        agent.reserve("subcall", prompt_tokens=1, max_tokens=9)
+    with pytest.raises(PolicyError, match="max_subcalls=4"):
+        deep.reserve("last", prompt_tokens=1, max_tokens=9)
+    agent.reserve("last", prompt_tokens=1, max_tokens=9)
