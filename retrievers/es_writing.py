@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from pyrlm.retrievers.es_errors import ClusterError
 from pyrlm.retrievers.es_states import States
 from pyrlm.retrievers.protocol import Document, StoredDocument
 from pyrlm.retrievers.records import prepare
-from pyrlm.retrievers.reports import IndexFailure, IndexProgress, IndexReport
+from pyrlm.retrievers.reports import Tally
 
 if TYPE_CHECKING:
     import threading
@@ -29,14 +28,13 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.embeddings import Embedder
     from pyrlm.retrievers.es_indices import Indices
     from pyrlm.retrievers.filters import FieldType
-    from pyrlm.retrievers.reports import ProgressCallback
+    from pyrlm.retrievers.reports import IndexReport, ProgressCallback
 
 __all__ = ["Indexing"]
 
 BATCH_DOCUMENTS: Final = 500
 BATCH_CHARS: Final = 4_000_000
 EMBED_PASSAGES: Final = 256
-PROGRESS_SECONDS: Final = 0.2
 BAD_REQUEST: Final = 400
 
 
@@ -86,17 +84,15 @@ class Indexing:
         self._chunker = chunker
         self._embedder = embedder
         self._vectors = vectors
-        self._progress = progress
-        self._total = total
         self._stop = stop
         self._sender = BulkSender(indices.connection, target, retry_seconds)
         self._states = States(indices.connection, target, fresh=fresh)
         self._packed = False
-        self._report = IndexReport()
+        self._tally = Tally(progress, total)
+        self._report = self._tally.report
         self._read = 0
         self._kept_back: Document | StoredDocument | None = None
         self.seen: set[str] | None = None
-        self._began = self._last_shown = time.monotonic()
 
     async def run(self, documents: Iterable[Document | StoredDocument]) -> IndexReport:
         """Index the stream; see `ElasticsearchRetriever.index`."""
@@ -119,9 +115,8 @@ class Indexing:
             await asyncio.wait([making])
             raise
         await self._finish(batch, making)
-        self._report.seconds = time.monotonic() - self._began
         self._show(now=True)
-        return self._report
+        return self._tally.done()
 
     async def _finish(self, batch: _Batch, making: asyncio.Future[_Batch]) -> None:
         """Name what was read and can't be written any more; let searches see what was."""
@@ -278,21 +273,9 @@ class Indexing:
         return outcome.stopped
 
     def _fail(self, name: str, reason: str) -> None:
-        self._report.failed.append(IndexFailure(doc_id=name[:200], reason=reason))
+        self._tally.fail(name, self._read, reason)
 
     def _show(self, *, now: bool = False) -> None:
-        moment = time.monotonic()
-        if self._progress is None or (not now and moment - self._last_shown < PROGRESS_SECONDS):
-            return
-        self._last_shown = moment
         report = self._report
-        self._progress(
-            IndexProgress(
-                documents=self._read,
-                passages=report.passages,
-                acknowledged=report.indexed + report.unchanged,
-                failed=len(report.failed),
-                seconds=moment - self._began,
-                total=self._total,
-            )
-        )
+        acknowledged = report.indexed + report.unchanged
+        self._tally.show(documents=self._read, passages=report.passages, acknowledged=acknowledged, now=now)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["IndexFailure", "IndexProgress", "IndexReport", "ProgressCallback"]
+__all__ = ["IndexFailure", "IndexProgress", "IndexReport", "ProgressCallback", "Tally"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +91,49 @@ class IndexReport:
 
 
 ProgressCallback = Callable[[IndexProgress], object]
+
+
+PROGRESS_SECONDS: Final = 0.2
+_NAME_CHARS: Final = 200
+
+
+class Tally:
+    """Keeps the report of one run, and tells how far it is, a few times a second.
+
+    Args:
+        progress: Told; None: nobody.
+        total: Number of documents, where it is known.
+    """
+
+    def __init__(self, progress: ProgressCallback | None, total: int | None) -> None:
+        self.report = IndexReport()
+        self._progress = progress
+        self._total = total
+        self._began = self._last_shown = time.monotonic()
+
+    def fail(self, doc_id: object, place: int, reason: str) -> None:
+        """Note a document that can't be indexed, by its place in the stream where it has no id."""
+        name = doc_id if isinstance(doc_id, str) and doc_id else f"#{place}"
+        self.report.failed.append(IndexFailure(doc_id=name[:_NAME_CHARS], reason=reason))
+
+    def show(self, *, documents: int, passages: int, acknowledged: int, now: bool = False) -> None:
+        """Tell how far the run is, if it is time for that."""
+        moment = time.monotonic()
+        if self._progress is None or (not now and moment - self._last_shown < PROGRESS_SECONDS):
+            return
+        self._last_shown = moment
+        self._progress(
+            IndexProgress(
+                documents=documents,
+                passages=passages,
+                acknowledged=acknowledged,
+                failed=len(self.report.failed),
+                seconds=moment - self._began,
+                total=self._total,
+            )
+        )
+
+    def done(self) -> IndexReport:
+        """The report, at the end."""
+        self.report.seconds = time.monotonic() - self._began
+        return self.report

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.embeddings import embed, passage_input
 from pyrlm.retrievers.records import Record, prepare, tantivy_document
-from pyrlm.retrievers.reports import IndexFailure, IndexProgress, IndexReport
+from pyrlm.retrievers.reports import Tally
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.manifest import Manifest
     from pyrlm.retrievers.protocol import Document, Passage
     from pyrlm.retrievers.reading import Reader, Snapshot
-    from pyrlm.retrievers.reports import ProgressCallback
+    from pyrlm.retrievers.reports import IndexReport, ProgressCallback
 
 __all__ = ["Indexing", "engine_errors", "engine_writer", "threads"]
 
@@ -33,7 +33,6 @@ COMMIT_PASSAGES: Final = 20_000
 """A commit costs 15 ms and a segment: fewer are faster, more lose less to a crash."""
 COMMIT_SECONDS: Final = 10.0
 EMBED_PASSAGES: Final = 256
-PROGRESS_SECONDS: Final = 0.2
 HEAP_BYTES_A_THREAD: Final = 64_000_000
 
 
@@ -113,10 +112,9 @@ class Indexing:
         self._chunker = chunker
         self._embedder = embedder
         self._batch = getattr(embedder, "batch_size", None) or EMBED_PASSAGES
-        self._progress = progress
-        self._total = total
-        self._report = IndexReport()
-        self._began = self._last_commit = self._last_shown = time.monotonic()
+        self._tally = Tally(progress, total)
+        self._report = self._tally.report
+        self._last_commit = time.monotonic()
         self._snapshot: Snapshot = reader.snapshot()
         self._fresh = self._snapshot.passages == 0
         self._uncommitted: dict[str, str] = {}
@@ -152,8 +150,7 @@ class Indexing:
         if remove_missing and not self._report.interrupted:
             self._remove_all_but(seen)
         self._commit()
-        self._report.seconds = time.monotonic() - self._began
-        return self._report
+        return self._tally.done()
 
     def _take(self, document: Document) -> None:
         try:
@@ -164,7 +161,7 @@ class Indexing:
             passages = list(self._chunker.split(document.content))
             _check_cover(passages, document.content)
         except RetrieverError as error:
-            self._fail(document, str(error))
+            self._tally.fail(getattr(document, "doc_id", None), self._report.documents, str(error))
             return
         self._uncommitted[document.doc_id] = record.version
         self._add_fields(record)
@@ -183,12 +180,6 @@ class Indexing:
         if record.fields.keys() - self._manifest.fields.keys():
             self._manifest = self._manifest.with_fields(record.fields)
             self._new_fields = True
-
-    def _fail(self, document: object, reason: str) -> None:
-        name = getattr(document, "doc_id", None)
-        if not isinstance(name, str) or not name:
-            name = f"#{self._report.documents}"
-        self._report.failed.append(IndexFailure(doc_id=name[:200], reason=reason))
 
     def _flush(self) -> None:
         """Embed what waits, and hand it to the writer, each document as a whole."""
@@ -251,20 +242,12 @@ class Indexing:
                     self._report.deleted += 1
 
     def _show(self, *, now: bool = False) -> None:
-        moment = time.monotonic()
-        if self._progress is None or (not now and moment - self._last_shown < PROGRESS_SECONDS):
-            return
-        self._last_shown = moment
         report = self._report
-        self._progress(
-            IndexProgress(
-                documents=report.documents + len(self._waiting),
-                passages=report.passages + self._waiting_passages,
-                acknowledged=self._acknowledged,
-                failed=len(report.failed),
-                seconds=moment - self._began,
-                total=self._total,
-            )
+        self._tally.show(
+            documents=report.documents + len(self._waiting),
+            passages=report.passages + self._waiting_passages,
+            acknowledged=self._acknowledged,
+            now=now,
         )
 
 
