@@ -122,7 +122,7 @@ def test_a_read_only_index_is_no_matter_of_time(server: str, index: str) -> None
 def test_a_kill_in_the_middle_of_a_bulk(narrow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One writer gives up soon and tells what became of everything; another one waits until the server is back."""
     monkeypatch.setattr("pyrlm.retrievers.es_writing.BATCH_DOCUMENTS", 50)
-    monkeypatch.setattr("pyrlm.retrievers.es_writing.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("pyrlm.retrievers.reports.PROGRESS_SECONDS", 0.0)
     url, environment = narrow
     pid = int((Path(environment["PYRLM_ES_RUN"]) / "pid").read_text())
     documents = docs(1_000)  # enough that neither writer is done before the other has begun

@@ -238,7 +238,7 @@ def test_a_stream_that_fails_is_the_callers_error(made: Any) -> None:
 
 
 def test_progress_is_told(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrlm.retrievers.es_writing.PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr("pyrlm.retrievers.reports.PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr("pyrlm.retrievers.es_writing.BATCH_DOCUMENTS", 10)
     seen: list[Any] = []
     made.index(docs(35), progress=seen.append, total=35)
