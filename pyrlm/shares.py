@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.budget import Budget
-from pyrlm.errors import MaxCostExceeded, MaxSecondsExceeded, MaxSubcallsExceeded, MaxTokensExceeded
+from pyrlm.errors import (
+    MaxCostExceeded,
+    MaxSecondsExceeded,
+    MaxSubcallsExceeded,
+    MaxTokensExceeded,
+    PolicyError,
+)
+from pyrlm.journal_forms import error_form, error_of
 from pyrlm.meters import smallest
 from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from pyrlm.errors import PolicyError
+    from pyrlm.effects import Effects
     from pyrlm.subcall_tally import Tally
 
     Share = Budget | PolicyError | str
@@ -114,32 +121,50 @@ class Shares:
     Args:
         budget: The run's.
         subcalls: The run's; each call of a sub-agent counts as one of its stage.
+        effects: Of the run: what was left at a moment is the same when a durable run is repeated.
     """
 
-    def __init__(self, budget: Budget, subcalls: Tally) -> None:
+    def __init__(self, budget: Budget, subcalls: Tally, effects: Effects) -> None:
         self._budget = budget
         self._subcalls = subcalls
+        self._effects = effects
         self._running: dict[int, Budget] = {}
         self._waiting: list[asyncio.Future[Share]] = []
 
     @asynccontextmanager
-    async def taken(self, count: int) -> AsyncIterator[list[Share]]:
-        """Take a share for each of `count` sub-agents, or why there is none; those that ask at once are equal.
+    async def taken(self, scopes: Sequence[str]) -> AsyncIterator[list[Share]]:
+        """Take a share for each of these sub-agents, or why there is none; those that ask at once are equal.
 
         What is not given back by then is given back at the end.
         """
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_later(_GATHERING, self._divide)
-        places: list[asyncio.Future[Share]] = [loop.create_future() for _ in range(count)]
-        self._waiting += places
+        places: list[asyncio.Future[Share]] = []
         try:
-            yield list(await asyncio.gather(*places))
+            yield list(await asyncio.gather(*(self._take(scope, places) for scope in scopes)))
         finally:
             for place in places:  # one that was divided in the moment in which its caller was cancelled, too
                 share = place.result() if place.done() and not place.cancelled() else None
                 if isinstance(share, Budget):
                     self.give_back(share)
+
+    async def _take(self, scope: str, places: list[asyncio.Future[Share]]) -> Share:
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[Share] = loop.create_future()
+        places.append(place)
+
+        async def divided() -> Share:
+            if not self._waiting:
+                loop.call_later(_GATHERING, self._divide)
+            self._waiting.append(place)
+            return await place
+
+        def again(form: dict[str, Any]) -> Share:
+            share = self._given(Policy(**form["policy"])) if "policy" in form else _reason_of(form)
+            place.set_result(share)
+            return share
+
+        share: Share
+        share, _ = await self._effects.once("share", scope, divided, _form, again)
+        return share
 
     def give_back(self, share: Budget) -> None:
         """End a share: what is left of it is the run's again, and this stage's. Again: nothing."""
@@ -167,6 +192,21 @@ class Shares:
         self._running[id(budget)] = budget
         self._subcalls.stage_made += share.max_subcalls or 0
         return budget
+
+
+def _form(share: Share) -> dict[str, Any]:
+    """Return a share, or why there is none, in JSON types."""
+    if isinstance(share, Budget):
+        return {"policy": asdict(share.policy)}
+    return {"error": error_form(share)} if isinstance(share, PolicyError) else {"told": share}
+
+
+def _reason_of(form: dict[str, Any]) -> PolicyError | str:
+    if "told" in form:
+        return str(form["told"])
+    error = error_of(form["error"])
+    assert isinstance(error, PolicyError)
+    return error
 
 
 def _stage_shortage(left: int | None, count: int) -> str:

@@ -50,7 +50,7 @@ class SubAgents:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._caller = session.caller
-        self._shares = Shares(session.budget, session.subcalls)
+        self._shares = Shares(session.budget, session.subcalls, session.caller.effects)
         self._started = 0
 
     @property
@@ -135,7 +135,7 @@ class SubAgents:
     async def _all(self, wanted: Sequence[Errand], made: How) -> list[Any]:
         kit = making(self._session, made)
         scopes = [self._scope() for _ in wanted]
-        async with self._shares.taken(len(wanted)) as shares:
+        async with self._shares.taken(scopes) as shares:
             running = [
                 self._one(errand, kit, share, scope)
                 for errand, share, scope in zip(wanted, shares, scopes, strict=True)

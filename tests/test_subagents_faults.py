@@ -13,6 +13,7 @@ from pitfalls import BACKENDS, python
 from pyrlm import RLM, Policy, SmartRouter
 from pyrlm.adapters import FakeAdapter
 from pyrlm.budget import Budget
+from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ContextLengthError, ModelUnavailableError
 from pyrlm.redact import register_secret
 from pyrlm.repl import make_repl
@@ -156,10 +157,10 @@ def test_whatever_a_sub_agent_raises_costs_itself():
 def test_a_share_that_was_divided_while_its_caller_was_cancelled_comes_back():
     async def main():
         budget = Budget(Policy.only(max_total_tokens=100_000))
-        shares = Shares(budget, Tally(Recorder()))
+        shares = Shares(budget, Tally(Recorder()), NO_RECORD)
 
         async def take():
-            async with shares.taken(1):
+            async with shares.taken(["1.1"]):
                 raise AssertionError("was cancelled")
 
         task = asyncio.create_task(take())
@@ -167,7 +168,7 @@ def test_a_share_that_was_divided_while_its_caller_was_cancelled_comes_back():
         shares._divide()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with shares.taken(1) as (share,):
+        async with shares.taken(["1.1"]) as (share,):
             return share.policy.max_total_tokens
 
     assert asyncio.run(main()) == 80_000

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai_server import LoopbackServer, Reply
+from openai_server import LoopbackServer, Reply, Status
 
+import pyrlm.shares as shares_module
 from pyrlm import RLM, Policy
 from pyrlm.adapters import OpenAICompatAdapter
 from pyrlm.adapters.base import Usage
 from pyrlm.budget import Budget
-from pyrlm.errors import PolicyError, PriceUnknownError
+from pyrlm.effects import NO_RECORD
+from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
 from pyrlm.pricing import Price
 from pyrlm.shares import LEAST_CALLS, LEAST_TOKENS, Left, Shares, divide
 from pyrlm.subcall_tally import Tally
@@ -87,11 +89,11 @@ def test_shares_are_equal_and_leave_the_run_something(calls, tokens, cost, count
 def test_those_that_ask_at_once_are_equal_and_later_ones_take_of_the_rest():
     async def main():
         budget = Budget(Policy(max_subcalls=1_000, max_total_tokens=1_000_000, max_cost_usd=10.0))
-        shares = Shares(budget, Tally(Recorder()))
+        shares = Shares(budget, Tally(Recorder()), NO_RECORD)
         async with AsyncExitStack() as stack:
 
             async def take():
-                return (await stack.enter_async_context(shares.taken(1)))[0]
+                return (await stack.enter_async_context(shares.taken(["1.1"])))[0]
 
             taken = await asyncio.gather(*(take() for _ in range(10)))
             later = await take()
@@ -210,7 +212,8 @@ def test_a_price_that_is_not_known_is_refused_before_anything_is_spent():
 def workers():
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= set((task / "children").read_text().split())
+        with suppress(OSError):  # the thread has ended meanwhile
+            found |= set((task / "children").read_text().split())
     return found
 
 
@@ -255,3 +258,32 @@ def test_the_last_call_of_a_sub_agent_of_a_sub_agent_takes_not_the_one_kept_for_
     with pytest.raises(PolicyError, match="max_subcalls=4"):
         deep.reserve("last", prompt_tokens=1, max_tokens=9)
     agent.reserve("last", prompt_tokens=1, max_tokens=9)
+
+
+def test_shares_are_the_same_when_a_durable_run_is_repeated(tmp_path, monkeypatch):
+    crashed = threading.Event()
+
+    def model(body):
+        if is_child(body["messages"]):
+            return Reply(fenced("FINAL(len(P))"))
+        if len(body["messages"]) == 2:
+            return Reply(fenced(AGENTS))
+        return Reply("FINAL_VAR: r") if crashed.is_set() else Status(400, "the host has crashed")
+
+    def limits(trace):
+        ends = [step for step in trace.of_kind("run_finished") if step.depth == 1]
+        return sorted(step.data["budget"]["max_total_tokens"]["limit"] for step in ends)
+
+    with LoopbackServer(model) as server:
+        adapter = OpenAICompatAdapter("m", base_url=server.url, api_key="test-key")
+        rlm = RLM(adapter, policy=Policy(max_total_tokens=70_000))
+        with pytest.raises(ModelError, match="the host has crashed") as caught:
+            rlm.run("q?", PIECES, checkpoint=tmp_path / "run.db")
+        before, served = limits(caught.value.trace), len(server.requests)
+        assert 10 <= len(before) < 16
+        crashed.set()
+        monkeypatch.setattr(shares_module, "_HANDED_ON", 0.5)
+        result = rlm.resume(tmp_path / "run.db")
+        assert len(server.requests) == served + 1
+    assert limits(result.trace) == before
+    assert [value for value in result.value if isinstance(value, int)] == [1250] * len(before)
