@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pyrlm.replies_code import find_closer, looks_like_code, parse, tidy
+from pyrlm.replies_thinking import end_thinking, thinking
 from pyrlm.replies_tools import code_in_call, tool_code
 
 if TYPE_CHECKING:
@@ -142,28 +143,6 @@ def _take(result: Scan, event: re.Match[str]) -> int:
     return event.end()
 
 
-def _think(result: Scan, event: re.Match[str]) -> int:
-    closer = f"</{event['think']}>" if event["think"] else {"[THINK]": "[/THINK]"}.get(event[0], "◁/think▷")
-    end = result.find(closer, event.end())
-    if end >= 0:
-        result.dropped.append((event.start(), end + len(closer)))
-        return end + len(closer)
-    before = result.said(max(0, event.start() - 200), event.start())
-    if before.rpartition("\n")[2].strip():
-        return event.end()  # prose that mentions the tag
-    result.note("unclosed thinking")
-    result.open_thought = True
-    result.dropped.append((event.start(), len(result.text)))
-    return len(result.text)
-
-
-def _end_think(result: Scan, event: re.Match[str]) -> int:
-    """A closing tag alone: the template has opened it, so all before it was thinking."""
-    result.pieces.clear()
-    result.dropped[:] = [(0, event.end())]
-    return event.end()
-
-
 def _fence(result: Scan, event: re.Match[str]) -> int:
     fence, info, prefix = (
         event["fence"] or event["late"],
@@ -288,11 +267,11 @@ _HANDLERS: dict[str, Callable[[Scan, re.Match[str]], int]] = {
     "inline": _inline,
     "fence": _fence,
     "late": _fence,
-    "think": _think,
-    "bracket": _think,
+    "think": thinking,
+    "bracket": thinking,
     "tool": _tool,
     "pytag": _python_tag,
     "tag": _tag,
-    "endthink": _end_think,
+    "endthink": end_thinking,
     "marker": _marker,
 }

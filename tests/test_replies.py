@@ -630,6 +630,8 @@ def test_direct_answer_of_nothing():
         unique=True,
     ),
 )
+@example("0", ["[/THINK]"])
+@example("0", ["a </think> b", "◁/think▷"])
 @settings(deadline=None)
 def test_quotes_come_back(answer, quotes):
     block = "\n".join(f"<quote>{quote}</quote>" for quote in quotes)
