@@ -53,7 +53,10 @@ def run(steps, servers, backend="exec", **options):
 def value(code, servers, backend="exec", **options):
     """Run code that sets `found`, and return it as the host gets it."""
     adapter = FakeAdapter([python(code), "FINAL_VAR: found"])
-    return RLM(adapter, mcp_servers=servers, repl_backend=backend, **options).run("What?", TEXT).value
+    rlm = RLM(adapter, mcp_servers=servers, repl_backend=backend, on_limit="return", **options)
+    result = rlm.run("What?", TEXT)
+    assert result.status == "answered", [step.error for step in result.trace if step.error]
+    return result.value
 
 
 def children():
