@@ -1,4 +1,4 @@
-"""What the monty backend costs: start, executions a second, 10,000 host calls, a 50 MB text. `python benchmarks/monty_bench.py`."""
+"""What the monty backend costs: start, executions a second, 10,000 host calls, a 50 MB text. `python -m benchmarks.monty_bench`."""
 
 import asyncio
 import resource

@@ -1,4 +1,4 @@
-"""The exec REPL, each figure as a ratio to a floor of the same run: `python benchmarks/repl_bench.py`.
+"""The exec REPL, each figure as a ratio to a floor of the same run: `python -m benchmarks.repl_bench`.
 
 Rows: start over Python's own start, one execution, 10,000 host calls, a loop of the code, 50 MB handed over, 200 MB of
 half Chinese text loaded and searched three times with the memory of host and worker.

@@ -1,7 +1,7 @@
 """The embedded retriever against its own engines: indexing against raw tantivy, searches against the raw calls.
 
-    python benchmarks/retrieval_bench.py [--passages 20000] [--per-document 8] [--queries 300] [--json]
-    python benchmarks/retrieval_bench.py --graph 100000 300000
+    python -m benchmarks.retrieval_bench [--passages 20000] [--per-document 8] [--queries 300] [--json]
+    python -m benchmarks.retrieval_bench --graph 100000 300000
 
 Synthetic text with Zipf's distribution of words. The raw side gets its passages already cut and writes id, title, text
 and metadata of each; the retriever gets documents, cuts and hashes them, and can filter, change and put together again

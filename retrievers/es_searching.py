@@ -162,7 +162,7 @@ class Searcher:
         found: list[Hits] = []
         for start in range(0, len(questions), SEARCHES_A_REQUEST):
             some = questions[start : start + SEARCHES_A_REQUEST]
-            depths = [_first_depth(asked) for asked in some]
+            depths = [_first_depth(asked, "bm25") for asked in some]
             bodies = [self._text(asked, depth) for asked, depth in zip(some, depths, strict=True)]
             lists = await self._searches(some[0].layout, bodies)
             for asked, depth, ranked in zip(some, depths, lists, strict=True):
@@ -203,7 +203,7 @@ class Searcher:
         self, asked: Question, fetch: Callable[[int], Awaitable[tuple[Ranked, bool]]], method: Method
     ) -> Hits:
         """The first of a ranking, looked at deeper where one document holds most of its first passages."""
-        depth = _first_depth(asked)
+        depth = _first_depth(asked, method)
         while True:
             ranked, exhausted = await fetch(depth)
             chosen = self._chosen(asked, ranked, final=exhausted or depth >= DEPTH_LIMIT)
@@ -227,9 +227,13 @@ class Searcher:
         return Hits(hits, method=method, approximate=method != "bm25")
 
 
-def _first_depth(asked: Question) -> int:
-    """So deep that a second request is rare. Where the first brings enough documents, a deeper one changes nothing."""
-    return asked.top_k if asked.layout.doc_id == "_id" else min(2 * asked.top_k, asked.top_k + 200)
+def _first_depth(asked: Question, method: Method) -> int:
+    """So deep that a second request is rare. Where the first brings enough documents, a deeper one changes nothing.
+
+    Passages of one document share words more than they share meaning, so that BM25 has to be asked deeper.
+    """
+    times = 2 if method == "vector" else 4
+    return asked.top_k if asked.layout.doc_id == "_id" else min(times * asked.top_k, asked.top_k + 200)
 
 
 def _entries(reply: Mapping[str, Any], layout: Layout) -> Ranked:
