@@ -90,6 +90,7 @@ def http() -> None:
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen()  # before anyone hears of the port
     print(listening.getsockname()[1], flush=True)
     config = uvicorn.Config(server.streamable_http_app(), log_level="error")
     uvicorn.Server(config).run(sockets=[listening])

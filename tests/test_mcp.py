@@ -52,10 +52,9 @@ def run(steps, servers, backend="exec", **options):
 
 def value(code, servers, backend="exec", **options):
     """Run code that sets `found`, and return it as the host gets it."""
-    adapter = FakeAdapter([python(code), "FINAL_VAR: found"])
-    rlm = RLM(adapter, mcp_servers=servers, repl_backend=backend, on_limit="return", **options)
-    result = rlm.run("What?", TEXT)
-    assert result.status == "answered", [step.error for step in result.trace if step.error]
+    adapter = FakeAdapter([python(code), "FINAL_VAR: found", "FINAL: failed"])
+    result = RLM(adapter, mcp_servers=servers, repl_backend=backend, **options).run("What?", TEXT)
+    assert result.output != "failed", [step.error for step in result.trace if step.error]
     return result.value
 
 

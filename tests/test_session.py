@@ -240,13 +240,25 @@ def test_the_limits_of_the_session_hold_for_all_questions_together():
     assert len(spent) > 1
 
 
+class Obedient:
+    """Says its lines, none longer than it is allowed to, and counts what it says at four characters a token."""
+
+    def __init__(self, lines):
+        self.lines = iter(lines)
+
+    def complete(self, messages, max_tokens, temperature=None):
+        text = next(self.lines, "FINAL: no more")[: 4 * max_tokens]
+        asked = sum(len(message["content"]) for message in messages) // 4
+        return ModelResponse(text, usage={"prompt_tokens": asked, "completion_tokens": -(-len(text) // 4)})
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     limit=st.integers(2_000, 30_000), own=st.integers(2_000, 30_000), replies=st.lists(st.integers(1, 300), max_size=8)
 )
 def test_no_sequence_of_questions_passes_the_limit_of_the_session_or_its_own(limit, own, replies):
-    adapter = FakeAdapter([f"FINAL: {'word ' * size}" for size in replies])
-    with RLM(adapter, on_limit="return").session(TEXT, policy=Policy.only(max_total_tokens=limit)) as session:
+    model = Obedient([f"FINAL: {'word ' * size}" for size in replies])
+    with RLM(model, on_limit="return").session(TEXT, policy=Policy.only(max_total_tokens=limit)) as session:
         for _ in replies:
             with contextlib.suppress(PolicyError):
                 result = session.ask("Again?", policy=Policy(max_total_tokens=own))
