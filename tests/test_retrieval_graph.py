@@ -75,7 +75,7 @@ CHANGES = st.lists(
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=st.integers(1, 120), changes=CHANGES, threshold=st.sampled_from([0, 10]))
-def test_it_equals_exact_search_through_every_kind_of_change(tmp_path_factory, no_shortcut, first, changes, threshold):
+def test_it_finds_what_is_there_through_every_kind_of_change(tmp_path_factory, no_shortcut, first, changes, threshold):
     near, exact = pair(tmp_path_factory.mktemp("g") / "i")
     near.index(docs(range(first)))
     for number, (kind, start, count) in enumerate(changes):
@@ -87,8 +87,16 @@ def test_it_equals_exact_search_through_every_kind_of_change(tmp_path_factory, n
             writer = near if number % 2 or not threshold else exact
             writer.index(docs(numbers, mark="anew" if kind == "change" else ""))
         for query, filters in [("topic3 entry", None), ("topic3", {"n": {"lt": 50}}), ("topic9", {"topic": [9, 10]})]:
-            assert found(near, query, filters=filters) == found(exact, query, filters=filters)
+            assert_nearly_the_best(found(near, query, filters=filters), found(exact, query, 400, filters))
     assert near.count() == exact.count()
+
+
+def assert_nearly_the_best(got, everything):
+    """All that is found is there, with its true score, the best first; a graph may pass by a few of the very best."""
+    assert set(got) <= set(everything)
+    assert [score for _, score in got] == sorted((score for _, score in got), reverse=True)
+    assert len(set(got)) == len(got) == min(10, len(everything))
+    assert len(set(everything[:10]) - set(got)) <= 2, (got, everything[:12])
 
 
 def test_it_finds_what_exact_search_finds_in_a_bigger_corpus(tmp_path):
