@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pyrlm.coverage import Coverage
     from pyrlm.mcp_connection import Connection
 
-__all__ = ["Handed", "definitions", "told_of"]
+__all__ = ["Handed", "definitions", "statements", "told_of"]
 
 _PURE = frozenset({"re.compile", "set", "frozenset", "dict", "list", "tuple", "str", "int", "float", "range"})
 """Calls that a constant of the code may hold: they do the same wherever they are made, and ask nobody."""
@@ -78,9 +78,7 @@ def definitions(sources: Iterable[str], names: Sequence[str]) -> str:
     """
     if not names:
         return ""
-    known = {
-        name: found for source in sources for statement in _statements(source) for name, found in _gives(statement)
-    }
+    known = {name: found for source in sources for statement in statements(source) for name, found in _gives(statement)}
     wanted: dict[int, ast.stmt | None] = {}
     for name in names:
         if name not in known or not _is_function(known[name]):
@@ -96,7 +94,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=64)  # each call of a fan-out asks for the same
-def _statements(source: str) -> tuple[ast.stmt, ...]:
+def statements(source: str) -> tuple[ast.stmt, ...]:
+    """Return the statements of a piece of the model's code; none of one that can't be parsed."""
     try:
         return tuple(ast.parse(source).body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # code that never ran
@@ -239,7 +238,7 @@ def _imported(statement: ast.stmt) -> list[tuple[str, str]]:
 def told_of(code: str) -> str:
     """Return a line for each function that `code` defines: its signature and what its docstring says first."""
     lines = []
-    for statement in _statements(code):
+    for statement in statements(code):
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             doc = " ".join((ast.get_docstring(statement) or "").partition("\n\n")[0].split())[:_MAX_DOC]
             line = f"- {statement.name}({ast.unparse(statement.args)})"

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pyrlm.handed import statements
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -66,15 +68,9 @@ def binds(sources: Iterable[str], name: str) -> bool:
     return any(
         isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name
         for source in sources
-        for node in _nodes(source)
+        for statement in statements(source)
+        for node in ast.walk(statement)
     )
-
-
-def _nodes(source: str) -> Iterator[ast.AST]:
-    try:
-        return ast.walk(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError):  # code that never ran
-        return iter(())
 
 
 class AskingClock:

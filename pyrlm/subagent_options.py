@@ -10,12 +10,14 @@ from pyrlm.models import Model
 from pyrlm.prompts_subagents import AGENT_NOTE, functions_note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from pyrlm.mcp_connection import Connection
     from pyrlm.output import OutputSchema
     from pyrlm.rlm import RLM
     from pyrlm.session import Session
     from pyrlm.subagent_arguments import How
+    from pyrlm.tools import Tool
 
 __all__ = ["Making", "making"]
 
@@ -37,24 +39,26 @@ def making(session: Session, made: How) -> Making:
     Raises:
         ValueError: A model, tool, server or function that is named does not exist, or can't be handed over.
     """
-    rlm = _options(session, made)
+    tools, servers = session.tools.passed_on(made.names)
+    taken = {*(tool.called for tool in tools), *servers}
+    rlm = _options(session, made, tools)
     return Making(
         rlm=rlm,
         model=Model(rlm.adapter),
-        handed=_handed(session, made.names),
+        handed=_handed(session, servers, [name for name in made.names if name not in taken]),
         schema=made.schema,
         max_steps=made.max_steps or session.rlm.subagent_max_steps,
     )
 
 
-def _options(session: Session, made: How) -> RLM:
+def _options(session: Session, made: How, tools: Sequence[Tool]) -> RLM:
     """Return the options: the model, the tools that are passed on, and nothing that is the run's own."""
     rlm = session.rlm
     return replace(
         rlm,
         adapter=_adapter(session, made.model),
         subcall_adapter=rlm.subcall_adapter if rlm.subcall_adapter is not None else rlm.adapter,
-        tools=session.tools.passed_on(made.names)[0],
+        tools=tools,
         mcp_servers=None,
         require_repl_before_final=False,
         require_subcall_before_final=False,
@@ -74,10 +78,8 @@ def _adapter(session: Session, model: str | Model | None) -> object:
     return by_depth[min(session.caller.depth, len(by_depth) - 1)] if by_depth else session.rlm.adapter
 
 
-def _handed(session: Session, names: Sequence[str]) -> Handed:
-    """Return what is given along: servers and functions among `names`, and what is told of them."""
-    tools, servers = session.tools.passed_on(names)
-    taken = {*(tool.called for tool in tools), *servers}
-    code = definitions(session.repl.sources, [name for name in names if name not in taken])
+def _handed(session: Session, servers: Mapping[str, Connection], functions: Sequence[str]) -> Handed:
+    """Return what is given along, and what is told of it."""
+    code = definitions(session.repl.sources, functions)
     notes = [AGENT_NOTE, *([functions_note(told_of(code))] if code else [])]
     return Handed(coverage=session.coverage, servers=servers, code=code, notes=tuple(notes))
