@@ -16,7 +16,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.retrieval_bench import CUT, TOP_K, RandomEmbedder, corpus, percentiles, queries
+from benchmarks.retrieval_bench import CUT, TOP_K, RandomEmbedder, corpus, percentiles, queries, show
 from pyrlm.retrievers import ElasticsearchRetriever
 from pyrlm.retrievers.es_own import definition
 from pyrlm.retrievers.manifest import Manifest
@@ -151,15 +151,7 @@ def main():
     if options.json:
         print(json.dumps(result))
         return
-    one = result["indexing"]
-    print(f"{options.passages} passages, {options.per_document} a document")
-    print(
-        f"indexing: raw {one['raw_passages_a_second']:.0f} passages/s, "
-        f"retriever {one['passages_a_second']:.0f} ({one['ratio_of_time']:.2f} x the time)"
-    )
-    for group in ("text", "vectors"):
-        for name, times in result[group].items():
-            print(f"{name:24} p50 {times['p50_ms']:7.2f} ms   p95 {times['p95_ms']:7.2f} ms")
+    show(result, options)
 
 
 if __name__ == "__main__":

@@ -246,6 +246,21 @@ def bench(passages, per_document, query_count, rounds):
         shutil.rmtree(folder)
 
 
+def show(result, options):
+    """Print the figures of a corpus."""
+    one = result["indexing"]
+    print(f"{options.passages} passages, {options.per_document} a document")
+    print(
+        f"indexing: raw {one['raw_passages_a_second']:.0f} passages/s, "
+        f"retriever {one['passages_a_second']:.0f} ({one['ratio_of_time']:.2f} x the time)"
+    )
+    if "first_vector_search_s" in result:
+        print(f"first vector search (reads all vectors): {result['first_vector_search_s']:.2f} s")
+    for group in ("text", "vectors"):
+        for name, times in result[group].items():
+            print(f"{name:24} p50 {times['p50_ms']:7.2f} ms   p95 {times['p95_ms']:7.2f} ms")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--passages", type=int, default=20_000)
@@ -264,16 +279,7 @@ def main():
     if options.json:
         print(json.dumps(result))
         return
-    one = result["indexing"]
-    print(f"{options.passages} passages, {options.per_document} a document")
-    print(
-        f"indexing: raw {one['raw_passages_a_second']:.0f} passages/s, "
-        f"retriever {one['passages_a_second']:.0f} ({one['ratio_of_time']:.2f} x the time)"
-    )
-    print(f"first vector search (reads all vectors): {result['first_vector_search_s']:.2f} s")
-    for group in ("text", "vectors"):
-        for name, times in result[group].items():
-            print(f"{name:24} p50 {times['p50_ms']:7.2f} ms   p95 {times['p95_ms']:7.2f} ms")
+    show(result, options)
 
 
 if __name__ == "__main__":
