@@ -21,7 +21,7 @@ from pyrlm.meters import smallest
 from pyrlm.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from pyrlm.effects import Effects
     from pyrlm.subcall_tally import Tally
@@ -34,8 +34,11 @@ __all__ = ["LEAST_CALLS", "LEAST_TOKENS", "Left", "Shares", "divide"]
 _HANDED_ON = 0.8
 """Part of what is left that goes to sub-agents which start together: the rest is for the run to make use of their answers."""
 
-_GATHERING = 0.004
-"""Seconds in which calls that code makes side by side arrive, so that they divide what is left among them."""
+_GATHERING = 0.002
+"""Seconds between two looks at who asks for a share: nobody more at two of them, and no code that computes, are all."""
+
+_LONGEST_GATHERING = 1.0
+"""Seconds after which what is left is divided though the code still computes, as one of its threads may do for long."""
 
 LEAST_TOKENS = 4_000
 """Tokens below which a sub-agent is not started: its opening takes some 1,500, each step sends it again."""
@@ -122,12 +125,14 @@ class Shares:
         budget: The run's.
         subcalls: The run's; each call of a sub-agent counts as one of its stage.
         effects: Of the run: what was left at a moment is the same when a durable run is repeated.
+        idle: Whether the run's code computes nothing at this moment, so that it asks for no more.
     """
 
-    def __init__(self, budget: Budget, subcalls: Tally, effects: Effects) -> None:
+    def __init__(self, budget: Budget, subcalls: Tally, effects: Effects, idle: Callable[[], bool]) -> None:
         self._budget = budget
         self._subcalls = subcalls
         self._effects = effects
+        self._idle = idle
         self._running: dict[int, Budget] = {}
         self._waiting: list[asyncio.Future[Share]] = []
 
@@ -153,7 +158,7 @@ class Shares:
 
         async def divided() -> Share:
             if not self._waiting:
-                loop.call_later(_GATHERING, self._divide)
+                loop.call_later(_GATHERING, self._gather, 0, loop.time() + _LONGEST_GATHERING)
             self._waiting.append(place)
             return await place
 
@@ -170,6 +175,14 @@ class Shares:
         """End a share: what is left of it is the run's again, and this stage's. Again: nothing."""
         if self._running.pop(id(share), None) is not None and share.policy.max_subcalls is not None:
             self._subcalls.stage_made -= max(0, share.policy.max_subcalls - share.subcalls)
+
+    def _gather(self, seen: int, until: float) -> None:
+        """Divide once all have asked that the code starts side by side."""
+        loop, count, idle = asyncio.get_running_loop(), len(self._waiting), self._idle()
+        if loop.time() < until and not (idle and count == seen):
+            loop.call_later(_GATHERING, self._gather, count if idle else 0, until)
+        else:
+            self._divide()
 
     def _divide(self) -> None:
         waiting, self._waiting = [place for place in self._waiting if not place.done()], []

@@ -50,7 +50,7 @@ class SubAgents:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._caller = session.caller
-        self._shares = Shares(session.budget, session.subcalls, session.caller.effects)
+        self._shares = Shares(session.budget, session.subcalls, session.caller.effects, lambda: session.repl.idle)
         self._started = 0
 
     @property

@@ -123,6 +123,12 @@ class Workbench:
         return self.sources[-1] if self.sources else ""
 
     @property
+    def idle(self) -> bool:
+        """Whether its code computes nothing at this moment, as far as the backend tells."""
+        idle = getattr(self._repl, "idle", None)
+        return idle is None or idle()
+
+    @property
     def language_notes(self) -> str:
         """What the prompt says of this backend's Python."""
         return self._repl.language_notes

@@ -107,11 +107,37 @@ def test_data_and_documents_are_contexts_too(backend):
         "r = rlm_query_batch('word?', ctx.chunk_documents(1))",
         "r = rlm_query_batched([{'query': 'word?', 'context': d} for d in ctx.chunk_documents(1)])",
         "r = [await rlm_query('word?', context=d) for d in ctx.chunk_documents(1)]",
+        (
+            "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as pool:\n"
+            "    r = list(pool.map(lambda d: rlm_query('word?', d), ctx.chunk_documents(1)))"
+        ),
     ],
 )
 def test_the_forms_of_a_batch(backend, code):
     child = always("FINAL(re.search(r'w\\d+x\\d+', P)[0])")
     result = run([fenced(code + "\nprint(r)"), "FINAL_VAR: r"], child, CHAPTERS, backend=backend)
+    assert result.value == [f"w{n}x{n}" for n in range(8)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "code",
+    [
+        (
+            "import asyncio\nasync def one(d):\n    work()\n    return await rlm_query('word?', d)\n"
+            "r = await asyncio.gather(*[one(d) for d in docs])"
+        ),
+        (
+            "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(8) as pool:\n"
+            "    f = []\n    for d in docs:\n        work()\n        f.append(pool.submit(rlm_query, 'word?', d))\n"
+            "    r = [x.result() for x in f]"
+        ),
+    ],
+)
+def test_what_code_starts_side_by_side_is_divided_together_however_long_it_takes_to_ask(backend, code):
+    prelude = "docs = ctx.chunk_documents(1)\ndef work():\n    return sum(range(800_000))\n"
+    child = always("FINAL(re.search(r'w\\d+x\\d+', P)[0])")
+    result = run([fenced(f"{prelude}{code}\nprint(r)"), "FINAL_VAR: r"], child, CHAPTERS, backend=backend)
     assert result.value == [f"w{n}x{n}" for n in range(8)]
 
 

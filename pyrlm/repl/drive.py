@@ -7,6 +7,7 @@ import inspect
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.redact import redact
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     from pyrlm.repl.protocol import HostFunction
 
-__all__ = ["Answer", "CodeClock", "FunctionTable", "HostCalls", "cpu_clock"]
+__all__ = ["Answer", "CodeClock", "FunctionTable", "HostCalls", "asleep", "cpu_clock"]
 
 _MAX_ERROR_CHARS = 2_000
+_BUSY = frozenset({b"R", b"D"})  # runs or could run; in the midst of a system call: proc(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,3 +227,15 @@ def cpu_clock(pid: int | None) -> Callable[[], float] | None:
             return 0.0
 
     return read
+
+
+def asleep(pid: int) -> bool:
+    """Whether every thread of another process sleeps, as far as the system tells; one that waits for a processor doesn't."""
+    try:
+        return not any(_state(task) in _BUSY for task in Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # no Linux, or it has just died
+        return True
+
+
+def _state(task: Path) -> bytes:
+    return (task / "stat").read_bytes().rpartition(b")")[2].split()[0]

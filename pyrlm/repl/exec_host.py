@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
 from pyrlm.repl.common import cut_middle
-from pyrlm.repl.drive import FunctionTable
+from pyrlm.repl.drive import FunctionTable, asleep
 from pyrlm.repl.exec_spawn import spawn
 from pyrlm.repl.exec_turn import Turn
 from pyrlm.repl.functions import context_functions
@@ -185,6 +185,10 @@ class ExecRepl:
                 return decode(answer[1])
             except WireError as error:
                 raise await self._broken(f"a value was malformed: {error}") from None
+
+    def idle(self) -> bool:
+        """Whether no thread of the code computes at this moment; where the system doesn't tell, none does."""
+        return self._process is None or asleep(self._process.pid)
 
     async def close(self) -> None:
         """Kill the worker and wait for its end; nothing is left behind."""

@@ -163,7 +163,8 @@ class MontyRepl:
             turn.clock.stop()
             self._known = made.known
             error = monty_errors.describe(failure, self._sources)
-            error = await self._after_error(code, error, failure, turn)
+            limit = monty_errors.limit_met(error, failure, code, self._setup.timeout, turn.clock.elapsed)
+            error = await self._restored(*limit) if limit else error
         except (TooManyCallsError, SleptTooLongError) as failure:
             turn.clock.stop()
             kind = "TimeoutError" if isinstance(failure, SleptTooLongError) else "RuntimeError"
@@ -199,17 +200,6 @@ class MontyRepl:
         while (left := self._setup.timeout + _GRACE - clock.elapsed) > 0:  # noqa: ASYNC110 - the clock stands still at times
             await asyncio.sleep(max(left, 0.05))
         thread.kill()
-
-    async def _after_error(self, code: str, error: tuple[str, str], failure: Any, turn: Turn) -> tuple[str, str]:
-        kind, text = error
-        raised = failure.display("type-msg")
-        if kind == "TimeoutError" and ("feed time limit" in raised or turn.clock.elapsed >= 0.8 * self._setup.timeout):
-            return await self._restored(kind, f"{text}\n{monty_errors.time_over(code, self._setup.timeout)}")
-        if kind == "MemoryError" and "limit" in raised and "memory" in raised:
-            return await self._restored(
-                kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces."
-            )
-        return kind, text
 
     async def _restored(self, kind: str, text: str) -> tuple[str, str]:
         """Go back to the variables before this execution. Raises ReplCrashedError where that can't be done."""
@@ -281,6 +271,10 @@ class MontyRepl:
                 raise WireError(f"the values could not be read: {error}") from None
             self._loaded = loaded
             return found
+
+    def idle(self) -> bool:
+        """Whether the code computes nothing at this moment."""
+        return self._thread is None or self._thread.idle
 
     async def close(self) -> None:
         """End worker, thread and whatever was started for them."""

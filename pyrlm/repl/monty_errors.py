@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["describe", "hint", "not_started", "time_over"]
+__all__ = ["describe", "hint", "limit_met", "not_started", "time_over"]
 
 _MAX_MESSAGE = 2_000
 _MAX_FRAMES = 4
@@ -54,6 +54,25 @@ def time_over(code: str, limit: float) -> str:
     if re.search(r"\bre\.|regex|\.(?:search|match|findall|sub|finditer)\(", code):
         advice = "a regular expression with a repeat inside a repeat, such as (a+)+, can run for hours: simplify it"
     return f"TimeoutError: the code ran longer than its limit of {limit:g} s; {advice}."
+
+
+def limit_met(error: tuple[str, str], failure: Any, code: str, limit: float, elapsed: float) -> tuple[str, str] | None:
+    """Return type and text of the limit that stopped the code; None for an error of the code itself.
+
+    Args:
+        error: Type and text of what it ended with, of `describe`.
+        failure: The same as Monty raised it.
+        code: What ran.
+        limit: Seconds that it may run.
+        elapsed: Seconds that it ran.
+    """
+    kind, text = error
+    raised = failure.display("type-msg")
+    if kind == "TimeoutError" and ("feed time limit" in raised or elapsed >= 0.8 * limit):
+        return kind, f"{text}\n{time_over(code, limit)}"
+    if kind == "MemoryError" and "limit" in raised and "memory" in raised:
+        return kind, f"{text}\nThe code used more memory than its limit; work in smaller pieces."
+    return None
 
 
 def hint(message: str) -> str:

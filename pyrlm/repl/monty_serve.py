@@ -56,6 +56,9 @@ class Serving:
         objects: Names of host objects by their ids.
         timeout: Seconds that the code may sleep in all.
         max_calls: Calls after which it is stopped.
+
+    Attributes:
+        idle: Whether the code waits, for an answer or for a time.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Serving:
         self._events: dict[int, tuple[Any, float | None]] = {}
         self._ready: dict[int, dict[str, Any]] = {}
         self._finished = self._stopped = False
+        self.idle = False
 
     def step(self, step: Any) -> Any:
         """Answer one pause and return the next. Raises `TooManyCallsError`, `SleptTooLongError`."""
@@ -110,12 +114,12 @@ class Serving:
         later = name == _LATER
         name, args = (step.args[0], step.args[1:]) if later else (name, step.args)
         while later and len(self._running) >= _MAX_OUTSTANDING:
-            self._take(self._arrived.get())
+            self._take(self._next())
         self._started(step.call_id, name, args, step.kwargs)
         if later:
             return step.resume(_PROMISE)
         while step.call_id not in self._ready:
-            self._take(self._arrived.get())
+            self._take(self._next())
         return _resumed(step.resume, self._ready.pop(step.call_id))
 
     def _started(self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -123,6 +127,14 @@ class Serving:
         future = asyncio.run_coroutine_threadsafe(self._ask(name, args, kwargs), self._loop)
         self._running[key] = future
         future.add_done_callback(lambda _: self._arrived.put(key))
+
+    def _next(self, seconds: float | None = None) -> int | None:
+        """Wait for the next answer. Raises queue.Empty."""
+        self.idle = True
+        try:
+            return self._arrived.get(timeout=seconds)
+        finally:
+            self.idle = False
 
     def _take(self, key: int | None) -> None:
         """Take an answer that has arrived."""
@@ -159,7 +171,7 @@ class Serving:
             if self._finished:
                 return step.resume({key: _result(FINISHED) for key in waiting})
             while not self._arrived.empty():
-                self._take(self._arrived.get())
+                self._take(self._next())
             self._wake()
             found = {key: self._ready.pop(key) for key in list(self._ready) if key in waiting}  # as they came
             if found:
@@ -191,7 +203,7 @@ class Serving:
         if seconds is not None and not self._running:
             seconds = min(seconds, max(self._timeout - self._asleep, 0.0))
         try:
-            self._take(self._arrived.get(timeout=seconds))
+            self._take(self._next(seconds))
         except queue.Empty:
             if not self._running:
                 self._asleep += time.monotonic() - began
@@ -206,7 +218,7 @@ class Serving:
         until = time.monotonic() + min(seconds, max(self._timeout - self._asleep, 0.0))
         while (left := until - time.monotonic()) > 0:
             try:
-                self._take(self._arrived.get(timeout=left))
+                self._take(self._next(left))
             except queue.Empty:
                 break
         self._asleep += seconds

@@ -187,6 +187,11 @@ class MontyThread:
 
     # from the loop
 
+    @property
+    def idle(self) -> bool:
+        """Whether the code that was driven last waits; so does none."""
+        return self._serving is None or self._serving.idle
+
     def kill(self) -> None:
         """Kill the worker, whatever it is doing."""
         if self.pid is not None and not self._ended:

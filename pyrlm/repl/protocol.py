@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from pyrlm.context import Context
 
-__all__ = ["Execution", "Extensible", "Final", "HostFunction", "Isolation", "Repl", "ReplFactory", "Setup", "Variable"]
+__all__ = [
+    "Execution",
+    "Extensible",
+    "Final",
+    "HostFunction",
+    "Isolation",
+    "Repl",
+    "ReplFactory",
+    "Setup",
+    "Variable",
+    "Watchable",
+]
 
 HostFunction = Callable[..., Awaitable[Any]]
 """A function that code calls and the host answers. What it raises is raised in the code under the same name."""
@@ -135,6 +146,14 @@ class Extensible(Protocol):
 
     async def give(self, functions: Mapping[str, HostFunction], variables: Mapping[str, Any]) -> None:
         """Add host functions and variables, as if `Setup` had had them. Raises `ReplCrashedError`, `WireError`."""
+        ...
+
+
+class Watchable(Protocol):
+    """What a `Repl` may have beside, so that calls which code makes side by side are known to have all been made."""
+
+    def idle(self) -> bool:
+        """Whether the code computes nothing at this moment: it waits for the host or for a time."""
         ...
 
 
