@@ -1,8 +1,10 @@
 """The monty backend: the conformance table, what is its own, and what it leaves behind."""
 
 import asyncio
+import gc
 import os
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -65,6 +67,24 @@ def test_closing_and_cancelling_leave_no_thread_and_no_process():
         assert threading.active_count() <= before + 5
 
     asyncio.run(main())
+
+
+def test_a_start_that_is_cancelled_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def main():
+        for turns in range(4):
+            starting = asyncio.create_task(MontyRepl().start(Setup()))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    asyncio.run(main())
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_many_sessions_wait_for_the_host_at_once():

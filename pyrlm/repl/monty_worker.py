@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pyrlm.errors import ReplUnavailableError
 from pyrlm.repl.monty_launch import PROBE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Launcher", "probe"]
 
@@ -69,6 +70,7 @@ class Launcher:
         path: What the pool is to start.
         layers: The layers of isolation that the worker starts behind.
         missing: Those that are missing, each with the reason.
+        close: Removes the script.
     """
 
     def __init__(self, *, strict: bool) -> None:
@@ -81,17 +83,18 @@ class Launcher:
                 f"isolation='strict', and layers are missing on this system for Monty's worker: {lacking}. Use "
                 "isolation='best_effort' where that is enough."
             )
-        self._folder: str | None = None
         self.path = str(binary)
+        self.close: Callable[[], object] = lambda: None
         if os.name == "posix":
-            self._folder = tempfile.mkdtemp(prefix="pyrlm-monty-")
-            script = Path(self._folder) / "monty"
+            folder = tempfile.mkdtemp(prefix="pyrlm-monty-")
+            # not only by close(): a start that is cancelled while this is made hands it to nobody
+            self.close = weakref.finalize(self, _remove, folder, os.getpid())
+            script = Path(folder) / "monty"
             script.write_text(f'#!/bin/sh\nexec env -i {shlex.join(_words(binary))} "$@"\n', encoding="utf-8")
             script.chmod(0o700)
             self.path = str(script)
 
-    def close(self) -> None:
-        """Remove the script."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+
+def _remove(folder: str, pid: int) -> None:
+    if os.getpid() == pid:  # a fork leaves alone what is its parent's
+        shutil.rmtree(folder, ignore_errors=True)
