@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextlib
 import itertools
@@ -409,7 +408,7 @@ def test_code_that_a_time_limit_stops_is_like_code_that_was_cancelled():
 
 def test_ctrl_c_stops_one_question():
     def interrupted(messages):
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         time.sleep(1.0)
         return "FINAL: never"
 

@@ -157,7 +157,7 @@ def test_whatever_a_sub_agent_raises_costs_itself():
 def test_a_share_that_was_divided_while_its_caller_was_cancelled_comes_back():
     async def main():
         budget = Budget(Policy.only(max_total_tokens=100_000))
-        shares = Shares(budget, Tally(Recorder()), NO_RECORD)
+        shares = Shares(budget, Tally(Recorder()), NO_RECORD, lambda: True)
 
         async def take():
             async with shares.taken(["1.1"]):

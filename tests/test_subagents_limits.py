@@ -89,7 +89,7 @@ def test_shares_are_equal_and_leave_the_run_something(calls, tokens, cost, count
 def test_those_that_ask_at_once_are_equal_and_later_ones_take_of_the_rest():
     async def main():
         budget = Budget(Policy(max_subcalls=1_000, max_total_tokens=1_000_000, max_cost_usd=10.0))
-        shares = Shares(budget, Tally(Recorder()), NO_RECORD)
+        shares = Shares(budget, Tally(Recorder()), NO_RECORD, lambda: True)
         async with AsyncExitStack() as stack:
 
             async def take():
