@@ -51,6 +51,7 @@ class Facts:
         data: Whether the context is data, of which the text is the JSON.
         retriever: Whether there is an index to search.
         vectors: Whether it can be searched by meaning.
+        tools: Whether there are tools or MCP servers, which only a loop can call.
     """
 
     kind: QueryKind
@@ -66,6 +67,7 @@ class Facts:
     data: bool = False
     retriever: bool = False
     vectors: bool = False
+    tools: bool = False
 
     @property
     def corpus(self) -> bool:
@@ -79,7 +81,7 @@ class RouteDecision:
 
     Attributes:
         route: One of `ROUTES`.
-        rule: Row of the decision table (`pyrlm.routers.table`), 0 to 12.
+        rule: Row of the decision table (`pyrlm.routers.table`), 0 to 13.
         kind: Kind of the query.
         profile: Profile in which a loop would run.
         reasons: Why, with the numbers that decided.
@@ -150,7 +152,7 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
         ConfigurationError: There is neither text nor retriever, or a route was forced that does not exist or can't run.
     """
     facts = _with_config(facts, config)
-    _check_material(facts)
+    _check_material(facts, config)
     sizes = _sizes(facts, config)
     natural = first_match(sizes, config)
     drops = dropped(facts, config)
@@ -180,13 +182,14 @@ def decide(facts: Facts, config: RouterConfig) -> RouteDecision:
     )
 
 
-def _check_material(facts: Facts) -> None:
-    if facts.tokens is None and not facts.retriever:
+def _check_material(facts: Facts, config: RouterConfig) -> None:
+    tools = facts.tools and config.root_can_code
+    if facts.tokens is None and not (facts.retriever or tools):
         raise ConfigurationError(
             "SmartRouter: there is no text to answer from. Pass context=… (a Context, a string or a list of strings), or "
             "give the router an index: SmartRouter(adapter, retriever=…)."
         )
-    if facts.corpus and facts.plan:
+    if not facts.chars and facts.tokens is None and facts.plan:
         raise ConfigurationError("SmartRouter: pattern=… and marker=… look in a text: pass context=….")
 
 
@@ -219,6 +222,7 @@ def _sizes(facts: Facts, config: RouterConfig) -> Sizes:
         plan=facts.plan and named is not ExecutionProfile.SEMANTIC_BATCHES,
         retriever=facts.retriever,
         vectors=facts.vectors,
+        tools=facts.tools,
     )
 
 
@@ -232,7 +236,7 @@ def _forced(facts: Facts, natural: Match, config: RouterConfig) -> Match:
         )
     if facts.data and route in {"select", "deterministic"}:
         raise ConfigurationError(f"SmartRouter: route={route!r}: {_NO_SEARCH}; take 'baseline' or 'rlm'.")
-    if facts.corpus and route in _OF_A_TEXT:
+    if (facts.corpus or facts.tokens is None) and route in _OF_A_TEXT:
         raise ConfigurationError(f"SmartRouter: route={route!r} needs a text: pass context=….")
     if route in _OF_AN_INDEX and not facts.retriever:
         raise ConfigurationError(f"SmartRouter: route={route!r} needs an index: SmartRouter(adapter, retriever=…).")

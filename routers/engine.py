@@ -155,7 +155,7 @@ class Engine:
             recorder.close()
 
     def _decided(self, request: Request) -> tuple[RouteDecision, Facts]:
-        facts = request.facts(self._root, self._config, self._policy, self._rlm.retriever)
+        facts = request.facts(self._root, self._config, self._policy, self._rlm)
         return self._decide(facts), facts
 
     def _work(self, request: Request, caller: Caller, output_schema: Any, prefix: SharedPrefix | None) -> Work:
@@ -177,6 +177,7 @@ class Engine:
             caller=caller,
             usable_tokens=usable_tokens(facts.window, facts.query_tokens, self._config),
             plan=request.plan,
+            staged=request.profile is not None,
             prefix=prefix,
             searches=open_searches(self._rlm.retriever, recorder, caller.effects),
         )

@@ -80,11 +80,12 @@ class Request:
     route: str | None
     plan: Plan | None
 
-    def facts(self, root: Model, config: RouterConfig, policy: Policy, retriever: Any = None) -> Facts:
+    def facts(self, root: Model, config: RouterConfig, policy: Policy, rlm: RLM) -> Facts:
         """Return all that a decision is made from; the text's tokens are estimated, in milliseconds for any size.
 
-        Of the retriever no more is asked than whether it has vectors.
+        Of the retriever of `rlm` no more is asked than whether it has vectors.
         """
+        retriever = rlm.retriever
         context, query_tokens = self.context, root.counter.count(self.query)
         tokens = None
         if context is not None:
@@ -105,6 +106,7 @@ class Request:
             data=isinstance(context, DataContext),
             retriever=retriever is not None,
             vectors=retriever is not None and has_vectors(retriever),
+            tools=bool(rlm.tools or rlm.mcp_servers),
         )
 
 

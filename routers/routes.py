@@ -107,8 +107,9 @@ async def _deterministic(work: Work) -> Answer:
 
 async def _loop(work: Work) -> Answer:
     decision, sub_calls = work.decision, work.rlm.enable_sub_calls
-    stages = stages_of(decision.profile, decision.kind, corpus=work.corpus, sub_calls=sub_calls)
-    context = None if work.corpus else work.context
+    of_profile = stages_of(decision.profile, decision.kind, corpus=work.corpus, sub_calls=sub_calls)
+    stages = () if work.for_tools else of_profile
+    context = work.context if work.chars else None
     try:
         result = await work.rlm.arun(work.asked, context, stages=stages, caller=work.caller, notes=_tried_before(work))
     except (PolicyError, ModelError, ReplError) as error:

@@ -51,7 +51,8 @@ class SmartRouter:
         event_listener: Called with every `TraceStep` as it happens.
         trace_path: JSON Lines file that gets every event of a run as it happens; replaced by the next run.
         options: Further options of `RLM`, such as `repl_backend`, `temperature`, `instruction` (told on every route),
-            `max_concurrent_subcalls`. `system_prompt` takes the place of the loop's system message alone.
+            `max_concurrent_subcalls`. With `tools` or `mcp_servers`, which only code can call, the loop comes before
+            routes of one call, and a text is not needed. `system_prompt` takes the place of the loop's system message alone.
 
     Raises:
         ConfigurationError: An option does not exist or can't be used.

@@ -16,20 +16,23 @@
 | 9 | look-up above it | select | rlm |
 | 10 | aggregate, classify each, multi-hop above 16K | rlm | baseline if it fits |
 | 11 | all else: fits the soft window | baseline, else rlm | the other of the two |
+| 13 | tools were given, and the row above has no loop first (4 goes before) | rlm | the routes of that row |
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pyrlm.routers.query_kinds import QueryKind
 
 if TYPE_CHECKING:
     from pyrlm.routers.config import RouterConfig
 
-__all__ = ["EVERY_ENTRY", "Match", "Sizes", "first_match", "row_limit"]
+__all__ = ["EVERY_ENTRY", "TOOLS_RULE", "Match", "Sizes", "first_match", "row_limit"]
 
+TOOLS_RULE: Final = 13
+_NO_TEXT_RULE: Final = 3
 _LOOKUPS = frozenset({QueryKind.LITERAL, QueryKind.SEMANTIC})
 EVERY_ENTRY = frozenset({QueryKind.AGGREGATE, QueryKind.CLASSIFY_EACH})
 _WHOLE = EVERY_ENTRY | {QueryKind.MULTI_HOP}
@@ -50,6 +53,7 @@ class Sizes:
         plan: Whether a pattern or a marker was given and the profile allows it.
         retriever: Whether there is an index to search.
         vectors: Whether it can be searched by meaning.
+        tools: Whether there are tools or MCP servers, which only a loop can call.
     """
 
     kind: QueryKind
@@ -62,6 +66,7 @@ class Sizes:
     plan: bool = False
     retriever: bool = False
     vectors: bool = False
+    tools: bool = False
 
     @property
     def corpus(self) -> bool:
@@ -97,16 +102,27 @@ class Match:
 
 def first_match(sizes: Sizes, config: RouterConfig) -> Match:
     """Return the first row that applies to a text that is there; forced routes are the caller's business."""
-    if sizes.corpus:
-        return _by_corpus(sizes, config)
-    if not sizes.chars:
-        return Match(3, "refuse", (), ("the text is empty",))
-    if sizes.plan:
+    if sizes.plan and sizes.chars:
         later = first_match(replace(sizes, plan=False), config)
         why = "a pattern or marker was given: it needs no model"
         return Match(4, "deterministic", (later.route, *later.escalation), (why, *later.reasons))
-    match = _by_threshold(sizes, config) or _by_size(sizes, config) or _by_kind(sizes, config)
-    return match if config.root_can_code else _without_loop(match)
+    if sizes.corpus:
+        match = _by_corpus(sizes, config)
+    elif not sizes.chars:
+        match = Match(_NO_TEXT_RULE, "refuse", (), ("the text is empty",))
+    else:
+        match = _by_threshold(sizes, config) or _by_size(sizes, config) or _by_kind(sizes, config)
+        match = match if config.root_can_code else _without_loop(match)
+    return _with_tools(match) if sizes.tools and config.root_can_code else match
+
+
+def _with_tools(match: Match) -> Match:
+    """Put a loop before calls that can use no tools."""
+    if match.route == "rlm":
+        return match
+    later = tuple(route for route in (match.route, *match.escalation) if route != "rlm")
+    reasons = () if match.rule == _NO_TEXT_RULE else match.reasons
+    return Match(TOOLS_RULE, "rlm", later, ("only code can call tools and MCP servers", *reasons))
 
 
 def _by_corpus(sizes: Sizes, config: RouterConfig) -> Match:

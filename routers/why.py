@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyrlm.routers.table import first_match, row_limit
+from pyrlm.routers.table import TOOLS_RULE, first_match, row_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,9 @@ def rejected_routes(match: Match, sizes: Sizes, config: RouterConfig, gone: Mapp
     }
     found = "there is a text at hand; a loop has the searches too" if sizes.retriever else "no retriever was given"
     reasons |= {"retrieval": found, "retrieval_wide": found}
-    if match.route == "baseline":
+    if not sizes.chars:
+        reasons |= dict.fromkeys(("baseline", "select", "deterministic"), "there is no text at hand")
+    elif match.route == "baseline":
         reasons["select"] = "the whole text fits one call"
     elif match.rule in {6, 7}:
         reasons["select"] = "the text is beyond the window: a loop can search it more than once"
@@ -76,9 +78,8 @@ def would_flip(match: Match, sizes: Sizes, config: RouterConfig, *, forced: bool
     if match.rule == 4:  # noqa: PLR2004 - the row of the deterministic plan
         later = first_match(replace(sizes, plan=False), config)
         return f"without the pattern or marker: {later.route} (rule {later.rule})"
-    if match.rule in {0, 2}:  # the caller's threshold, and the rows of the index
-        return (_flip_index if match.rule else _flip_threshold)(match, sizes, config)
-    return _flip_size(sizes, config) or f"no size of text; only another kind of query than {sizes.kind}"
+    by_rule = {0: _flip_threshold, 2: _flip_index, TOOLS_RULE: _flip_tools}
+    return by_rule.get(match.rule, _flip_size)(match, sizes, config)
 
 
 def _flip_index(match: Match, sizes: Sizes, config: RouterConfig) -> str:
@@ -88,16 +89,27 @@ def _flip_index(match: Match, sizes: Sizes, config: RouterConfig) -> str:
     return f"{'no' if sizes.staged else 'a'} named profile with stages: {flipped.route} (rule {flipped.rule})"
 
 
+def _flip_tools(_: Match, sizes: Sizes, config: RouterConfig) -> str:
+    if not (sizes.chars or sizes.retriever):
+        return "a text (context=…) and no tools: its size and the query's kind decide"
+    later = first_match(replace(sizes, tools=False), config)
+    return f"without tools and MCP servers: {later.route} (rule {later.rule})"
+
+
 def _flip_threshold(match: Match, sizes: Sizes, config: RouterConfig) -> str:
     threshold = config.baseline_threshold or 0
     target = threshold + 1 if sizes.chars <= threshold else threshold
     other = first_match(replace(sizes, chars=target), config)
     if other.route == match.route:
-        return f"no size of text; only another kind of query than {sizes.kind}"
+        return _no_size(sizes)
     return f"{target:,} characters instead of {sizes.chars:,}: {other.route}"
 
 
-def _flip_size(sizes: Sizes, config: RouterConfig) -> str | None:
+def _no_size(sizes: Sizes) -> str:
+    return f"no size of text; only another kind of query than {sizes.kind}"
+
+
+def _flip_size(_: Match, sizes: Sizes, config: RouterConfig) -> str:
     """Try the sizes on both sides of each limit and take the nearest that changes the route."""
     now = first_match(sizes, config).route
     edges = {config.direct_tokens, row_limit(sizes.kind, sizes.window, config), sizes.usable}
@@ -107,7 +119,7 @@ def _flip_size(sizes: Sizes, config: RouterConfig) -> str | None:
         other = first_match(replace(sizes, low=int(size * spread), high=size), config)
         if other.route != now and size > 0:
             return f"an upper estimate of {size:,} tokens instead of {sizes.high:,}: {other.route} (rule {other.rule})"
-    return None
+    return _no_size(sizes)
 
 
 def explain(decision: RouteDecision) -> str:

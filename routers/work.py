@@ -9,6 +9,7 @@ from pyrlm.citations import Citation
 from pyrlm.data import DataContext
 from pyrlm.evidence import check_quotes
 from pyrlm.routers.limits import answer_reserve
+from pyrlm.routers.table import TOOLS_RULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,6 +86,7 @@ class Work:
         caller: Budget, trace and cache.
         usable_tokens: Tokens of text that one prompt can hold.
         plan: How to answer without a model, where the caller said.
+        staged: Whether the caller named a profile.
         prefix: Lets one of several runs over the same text go first, where there are several.
         searches: Searches in the index, where there is one.
         tried: What was searched before, for the loop.
@@ -103,6 +105,7 @@ class Work:
     caller: Caller
     usable_tokens: int
     plan: Plan | None = None
+    staged: bool = False
     prefix: SharedPrefix | None = None
     searches: Searches | None = None
     tried: list[str] = field(default_factory=list)
@@ -130,6 +133,11 @@ class Work:
     def corpus(self) -> bool:
         """Whether an index is all that there is."""
         return self.searches is not None and not self.chars
+
+    @property
+    def for_tools(self) -> bool:
+        """Whether tools are all that a loop is for: it then has no stages for reading a long text."""
+        return self.decision.rule == TOOLS_RULE and not (self.staged and (self.chars or self.corpus))
 
     @property
     def material(self) -> Sequence[str]:
