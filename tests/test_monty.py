@@ -178,6 +178,19 @@ def test_lone_surrogates_cross_both_ways():
     assert result.final.value == {"b\udfff": ["\ud900"]}
 
 
+def test_lone_surrogates_that_code_writes_are_kept():
+    code = """\
+r = ['\\ud800', f'{1}\\udfff', {'k\\udc80': '\\U0000dbff' 'b'}, re.sub('[\\ud800-\\udfff]', '?', P)]
+match '\\ud800':
+    case '\\ud800':
+        print(r[0])
+FINAL(r)"""
+    (result,) = run_steps(code, context=Context.from_text("a\ud801"))
+    assert result.error is None
+    assert result.stdout == "\ud800\n"
+    assert result.final.value == ["\ud800", "1\udfff", {"k\udc80": "\udbffb"}, "a?"]
+
+
 def test_a_value_that_cannot_be_fetched_is_a_wire_error():
     async def main():
         repl = MontyRepl()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
-from pyrlm.repl import monty_errors, monty_text
+from pyrlm.repl import monty_errors, monty_surrogates, monty_text
 from pyrlm.repl.drive import CodeClock, FunctionTable, HostCalls, cpu_clock
 from pyrlm.repl.functions import context_functions
 from pyrlm.repl.monty_answers import plain, refused
@@ -192,7 +192,7 @@ class MontyRepl:
         self._loaded = loaded
         inputs = self._given.again(self._known.names)
         if "last_output" in code:
-            inputs["last_output"] = monty_text.inward(self._last_output)
+            inputs["last_output"] = monty_surrogates.inward(self._last_output)
         return inputs
 
     async def _watch(self, thread: MontyThread, clock: CodeClock) -> None:

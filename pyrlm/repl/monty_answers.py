@@ -8,7 +8,7 @@ from pyrlm.errors import WireError
 from pyrlm.repl.drive import Answer
 from pyrlm.repl.monty_rewrite import UnsupportedError
 from pyrlm.repl.monty_serve import FINISHED
-from pyrlm.repl.monty_text import outward
+from pyrlm.repl.monty_surrogates import outward
 from pyrlm.repl.protocol import Execution, Final
 from pyrlm.repl.wire import decode, encode
 

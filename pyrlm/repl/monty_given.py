@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.repl import monty_text
+from pyrlm.repl import monty_surrogates, monty_text
 from pyrlm.repl.common import ERRORS
 from pyrlm.repl.monty_serve import PROMISES
 
@@ -59,7 +59,7 @@ class Given:
         self.names = frozenset({*plain, *errors, *self.objects.values(), "SHOW_VARS"})
         self.restore = _FRESH + "".join(_stub(name, waits=name in called) for name in plain)
         self.restore += "".join(f"{error} = RuntimeError\n" for error in errors)
-        self.variables = {name: monty_text.inward(value) for name, value in variables.items()}
+        self.variables = {name: monty_surrogates.inward(value) for name, value in variables.items()}
         if "context" in self.variables:  # sent once, under a name that code does not bind
             self.variables["_pyrlm_data"] = self.variables.pop("context")
             self.restore += "P = context = CONTEXT = _pyrlm_data\n"

@@ -16,6 +16,7 @@ from functools import cache
 from pyrlm.repl.monty_rewrite_emit import emit
 from pyrlm.repl.monty_rewrite_scan import Known, UnsupportedError, bound_names, check_returns, consumed
 from pyrlm.repl.monty_rewrite_stmt import Rewriter
+from pyrlm.repl.monty_surrogates import stand_in
 
 __all__ = ["Known", "Rewritten", "UnsupportedError", "prelude", "rewrite"]
 
@@ -148,6 +149,7 @@ def rewrite(code: str, known: Known, *, echo: bool = False) -> Rewritten:
     _foresee(tree, after, bound)
     last = tree.body[-1] if tree.body else None
     before = ast.dump(tree)
+    stand_in(tree)
     causes = any(isinstance(n, ast.Attribute) and n.attr in {"__cause__", "__context__"} for n in ast.walk(tree))
     rewriter = Rewriter(after, bound, consumed(tree), top, causes=causes)
     rewriter.wants_fields = any(

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.repl.monty_rewrite import UnsupportedError, rewrite
+from pyrlm.repl.monty_surrogates import inward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,9 +21,7 @@ __all__ = [
     "check",
     "hand_over",
     "host_object",
-    "inward",
     "memory",
-    "outward",
     "prepared",
     "size",
     "wanted",
@@ -105,33 +104,6 @@ def hand_over(context: Context | None, plain: Callable[[str, dict[str, Any]], An
     plain("_pyrlm_P = _pyrlm_sep.join(_pyrlm_text)", inputs)
     plain("_pyrlm_text = None", {})
     return 2
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_STAND_IN = re.compile("[\U0010f800-\U0010ffff]")
-_SHIFT = 0x10F800 - 0xD800
-
-
-def inward(value: Any) -> Any:
-    """Return plain data for the sandbox, whose strings can't hold lone surrogates: private characters stand for them."""
-    return _mapped(value, _SURROGATE, _SHIFT)
-
-
-def outward(value: Any) -> Any:
-    """Return plain data as it was before `inward`."""
-    return _mapped(value, _STAND_IN, -_SHIFT)
-
-
-def _mapped(value: Any, characters: re.Pattern[str], shift: int) -> Any:
-    if isinstance(value, str):
-        if value.isascii() or not characters.search(value):
-            return value
-        return characters.sub(lambda found: chr(ord(found.group()) + shift), value)
-    if isinstance(value, dict):
-        return {_mapped(k, characters, shift): _mapped(v, characters, shift) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value)(_mapped(item, characters, shift) for item in value)
-    return value
 
 
 class _Context:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import WireError
-from pyrlm.repl import monty_text
+from pyrlm.repl import monty_surrogates
 from pyrlm.repl.common import cut_middle
 from pyrlm.repl.drive import Answer
 from pyrlm.repl.monty_answers import finish, plain
@@ -43,7 +43,7 @@ class Turn:
 
     def take(self, text: str) -> None:
         """Take what the code prints."""
-        self.output.write(monty_text.outward(text))
+        self.output.write(monty_surrogates.outward(text))
 
     async def ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
         """Answer a call; once an answer was given, every further call ends the code again."""
@@ -61,7 +61,7 @@ class Turn:
             args = tuple(plain(value, f"argument {number + 1}") for number, value in enumerate(args))
             kwargs = {key: plain(value, f"argument {key}") for key, value in kwargs.items()}
             answer = await self.calls.answer(name, args, kwargs)
-            value = monty_text.inward(decode(encode(answer.value, f"result of {name}")))
+            value = monty_surrogates.inward(decode(encode(answer.value, f"result of {name}")))
         except WireError as error:
             return Answer(error_type="TypeError", error=f"{name}: {error}")
         return Answer(value=value, error_type=answer.error_type, error=answer.error)
