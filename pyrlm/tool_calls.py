@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import dataclasses
-import enum
 import reprlib
 import threading
 import time
@@ -22,12 +20,10 @@ if TYPE_CHECKING:
     from pyrlm.effects import Effects
     from pyrlm.trace import Recorder
 
-__all__ = ["ToolCalls", "as_data", "brief", "failed", "in_thread"]
+__all__ = ["ToolCalls", "brief", "failed", "in_thread"]
 
 _BRIEF = 300
 _MAX_REASON = 500
-_MAX_DEPTH = 50
-_ATOMS = (str, int, float, bool, bytes, type(None))
 
 
 def failed(error: Exception) -> str:
@@ -133,32 +129,6 @@ async def in_thread(function: Callable[[], Any]) -> Any:
     if problem is not None:
         raise problem
     return value
-
-
-def as_data(value: Any, depth: int = 0) -> Any:
-    """Return a result with pydantic models and dataclasses as dicts, and members of an Enum as their values.
-
-    All else stays as it is, of its type.
-    """
-    if type(value) in _ATOMS or depth > _MAX_DEPTH:
-        return value
-    if type(value) in {list, tuple}:
-        return type(value)(as_data(item, depth + 1) for item in value)
-    fields = value if type(value) is dict else _fields(value)
-    if fields is not None:
-        return {key: as_data(item, depth + 1) for key, item in fields.items()}
-    return value.value if isinstance(value, enum.Enum) else value
-
-
-def _fields(value: Any) -> dict[Any, Any] | None:
-    """Return the fields of a dataclass or a pydantic model; None for anything else."""
-    if isinstance(value, type):
-        return None
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    dump = getattr(value, "model_dump", None)
-    fields: dict[Any, Any] | None = dump() if dump is not None and hasattr(type(value), "model_fields") else None
-    return fields
 
 
 class _Brief(reprlib.Repr):

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.errors import ConfigurationError
+from pyrlm.errors import ConfigurationError, WireError
+from pyrlm.plain import crossing
 from pyrlm.redact import redact
 from pyrlm.repl.wire import encode
 from pyrlm.tool_arguments import Arguments
-from pyrlm.tool_calls import ToolCalls, as_data, failed, in_thread
+from pyrlm.tool_calls import ToolCalls, failed, in_thread
 
 if TYPE_CHECKING:
     from pyrlm.repl.protocol import HostFunction
@@ -206,9 +207,16 @@ async def _run(tool: Tool, takes: Arguments, args: Sequence[Any], kwargs: Mappin
         if not limit.expired():
             raise
         raise TimeoutError(f"{tool.called} took longer than its {tool.timeout:g} s") from None
-    data = as_data(value)
-    encode(data, f"the result of {tool.called}()")
-    return data
+    return await _handed(tool.called, value)
+
+
+async def _handed(name: str, value: Any) -> Any:
+    """Return a result as it can cross; making that of a frame may take a while."""
+    try:
+        encode(value)
+    except WireError:
+        return (await in_thread(functools.partial(crossing, value, f"the result of {name}()")))[0]
+    return value
 
 
 async def _call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyrlm.data import plain
-from pyrlm.errors import WireError
-from pyrlm.repl import wire
+from pyrlm.plain import crossing
 
 __all__ = ["portable", "value_facts"]
 
@@ -22,10 +20,7 @@ def portable(value: Any) -> Any:
     Raises:
         WireError: It holds an object that has no such form.
     """
-    try:
-        return wire.encode(value)
-    except WireError:
-        return wire.encode(plain(value))
+    return crossing(value)[1]
 
 
 def value_facts(value: Any) -> dict[str, Any]:
