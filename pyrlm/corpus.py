@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ConfigurationError, RetrieverError
+from pyrlm.foreign import contained, in_thread
 from pyrlm.journal_forms import all_hits_form, all_hits_of, hits_form, hits_of, part_form, part_of
 from pyrlm.redact import redact
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, acall, as_hits, check_query, document_part, has_vectors
@@ -181,7 +182,7 @@ class Corpus:
             value = getattr(self._retriever, name)
             return value() if callable(value) else value
 
-        value = await _guarded(name, asyncio.to_thread(ask))
+        value = await _guarded(name, in_thread(ask))
         return await _guarded(name, value) if inspect.isawaitable(value) else value
 
 
@@ -192,7 +193,7 @@ async def _as_hits(found: object, method: Method) -> Hits:
 async def _guarded(name: str, awaitable: Any) -> Any:
     """Await a call of a retriever; whatever it raises is a `RetrieverError` without secrets."""
     try:
-        return await awaitable
+        return await contained(name, awaitable)
     except RetrieverError as error:
         raise RetrieverError(redact(str(error)), retryable=error.retryable) from error
     except Exception as error:

@@ -6,6 +6,7 @@ A loop of its own for each call would not do: an asynchronous client keeps its c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -35,7 +36,10 @@ class _Portal:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while True:
+            # SystemExit or KeyboardInterrupt in a task ends the loop beside the task; other runs must not wait for ever.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self.loop.run_forever()
 
 
 _portals: dict[int, _Portal] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pyrlm.adapters.base import Usage
 from pyrlm.errors import ConfigurationError
 from pyrlm.events import SCHEMA_VERSION, EventListener, StepKind, TraceStep
+from pyrlm.foreign import tamed
 from pyrlm.redact import redact
 from pyrlm.repl.wire import decode
 from pyrlm.trace_file import RunLines, open_trace
@@ -173,7 +174,8 @@ class Recorder:
         if self._listener is not None:
             try:
                 self._listener(step)
-            except Exception:  # noqa: BLE001 - a view may raise anything, and must not end a run
+            except BaseException as error:  # noqa: BLE001 - a view may raise anything, and must not end a run
+                tamed("the listener", error)
                 _log.exception("An event listener failed at step %d (%s); the run goes on.", step.step_id, step.kind)
         return step
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from pyrlm.errors import ConfigurationError, RetrieverError
+from pyrlm.foreign import tamed
 
 if TYPE_CHECKING:
     import os
@@ -95,8 +96,9 @@ def embed(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = embedder.embed([text if text.strip() else "." for text in texts])
     except RetrieverError:
         raise
-    except Exception as error:
-        raise RetrieverError(f"embedding with {embedder.name} failed: {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        problem = tamed("the embedder", error)
+        raise RetrieverError(f"embedding with {embedder.name} failed: {type(problem).__name__}: {problem}") from error
     return unit_length(vectors, len(texts), embedder.dimensions, embedder.name)
 
 

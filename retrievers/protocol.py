@@ -10,13 +10,13 @@ it, in characters, so that a quotation can be checked against the index.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict, cast, runtime_checkable
 
 from pyrlm.errors import RetrieverError
+from pyrlm.foreign import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +206,7 @@ async def acall(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a retriever's method from a running loop, whichever way it is written: plain ones run in a thread."""
     if inspect.iscoroutinefunction(function):
         return await function(*args, **kwargs)
-    result = await asyncio.to_thread(function, *args, **kwargs)
+    result = await in_thread(function, *args, **kwargs)
     return await result if inspect.isawaitable(result) else result
 
 

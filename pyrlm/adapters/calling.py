@@ -15,6 +15,7 @@ from pyrlm.adapters.base import Message, ModelResponse, Usage
 from pyrlm.adapters.signatures import plan_for
 from pyrlm.adapters.wording import context_limit, is_context_length
 from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, ModelUnavailableError, PyRLMError
+from pyrlm.foreign import tamed, without_stop
 from pyrlm.redact import redact
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ async def acomplete(
             reply = await reply
     except PyRLMError:
         raise
-    except Exception as error:  # noqa: BLE001 - an adapter of the user's may raise anything
-        raise _wrapped(adapter, error) from _safe_cause(error)
+    except BaseException as error:  # noqa: BLE001 - an adapter of the user's may raise anything
+        raise _failed(adapter, error) from _safe_cause(error)
     return _checked(adapter, reply)
 
 
@@ -92,8 +93,8 @@ async def astream(
                 yield item if isinstance(item, str) else _checked(adapter, item)
     except PyRLMError:
         raise
-    except Exception as error:  # noqa: BLE001
-        raise _wrapped(adapter, error) from _safe_cause(error)
+    except BaseException as error:  # noqa: BLE001
+        raise _failed(adapter, error) from _safe_cause(error)
 
 
 def _arguments(
@@ -169,12 +170,8 @@ async def in_thread(call: Callable[..., _T], *arguments: Any, **options: Any) ->
     context = contextvars.copy_context()
 
     def work() -> _T:
-        try:
-            return context.run(call, *arguments, **options)
-        except StopIteration as error:
-            # A future can't carry StopIteration (the awaiting task would hang on Python 3.11); `next()` on a list of
-            # replies that is used up is the commonest way to raise one.
-            raise RuntimeError("StopIteration: next() was called on an iterator that is used up") from error
+        result: _T = context.run(without_stop, call, *arguments, **options)
+        return result
 
     return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), work)
 
@@ -197,7 +194,11 @@ def _wrapped(adapter: Any, error: Exception) -> ModelError:
     return ModelError(text, model=name)
 
 
-def _safe_cause(error: Exception) -> Exception | None:
+def _failed(adapter: Any, error: BaseException) -> ModelError:
+    return _wrapped(adapter, tamed(type(adapter).__name__, error))
+
+
+def _safe_cause(error: BaseException) -> BaseException | None:
     """The exception to chain: a traceback would print the text of one that holds a secret."""
     return error if redact(str(error)) == str(error) else None
 
