@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pyrlm.errors import ConfigurationError
-from pyrlm.redact import register_secret
+from pyrlm.secret_names import register_named
 
 __all__ = ["Server", "check_servers", "read_servers"]
 
@@ -20,7 +20,6 @@ _KEYS = frozenset(
     {"command", "args", "env", "cwd", "url", "headers", "required", "timeout", "connect_timeout", "type", "disabled"}
 )
 _TYPES = frozenset({None, "stdio", "http", "streamable-http", "streamable_http", "streamableHttp"})
-_SECRET = re.compile(r"(?i)key|token|secret|password|passwd|auth|credential|cookie")
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
 _MAX_NAME = 64
 
@@ -125,10 +124,8 @@ def _server(name: object, entry: object, *, from_file: bool) -> Server:
     _check(name, values)
     if "args" in values:
         values["args"] = tuple(values["args"])
-    for key, value in [*values.get("env", {}).items(), *values.get("headers", {}).items()]:
-        if _SECRET.search(key):
-            register_secret(value)
-            register_secret(value.rpartition(" ")[2])  # what follows "Bearer"
+    for part in ("env", "headers"):
+        register_named(values.get(part, {}))
     return Server(name=name, **values)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pyrlm.adapters.base import ModelResponse
 from pyrlm.adapters.completion import without_thinking
-from pyrlm.adapters.keys import register_secrets
 from pyrlm.adapters.parameters import check_rate_limit, check_seconds
 from pyrlm.adapters.processes import Ended, TooMuchOutput, run
 from pyrlm.adapters.rate_limit import limiter_for
@@ -24,6 +23,7 @@ from pyrlm.errors import (
     ModelUnavailableError,
 )
 from pyrlm.redact import redact
+from pyrlm.secret_names import register_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +103,7 @@ class CommandAdapter:
         self._inherited = (*INHERITED, *inherit_env)
         self._timeout, self._input, self._parse = float(timeout), input, response_parser
         self._cwd = str(cwd) if cwd is not None else None
+        self._env()  # a file of a run is read before the first call, and keys are restored in it
 
     def __repr__(self) -> str:
         return f"CommandAdapter({self._command[0]!r}, model={self.model!r})"
@@ -151,7 +152,7 @@ class CommandAdapter:
     def _env(self) -> dict[str, str]:
         taken = {name: os.environ[name] for name in self._inherited if name in os.environ}
         wanted = {**taken, **self._given}
-        register_secrets(wanted)
+        register_named(wanted)
         return wanted
 
     def _failed(self, ended: Ended) -> ModelError:

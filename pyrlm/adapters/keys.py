@@ -9,16 +9,15 @@ from urllib.parse import urlsplit
 
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import register_secret
+from pyrlm.secret_names import register_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["PLACEHOLDER", "check_key", "check_url", "find_key", "first_set", "register_headers", "register_secrets"]
+__all__ = ["PLACEHOLDER", "check_key", "check_url", "find_key", "first_set", "register_headers"]
 
 PLACEHOLDER = "none"
 """Sent to local servers, which take any key."""
-
-_SECRET_NAMES = ("auth", "key", "token", "secret", "cookie", "password")
 
 
 def first_set(variables: Sequence[str]) -> str | None:
@@ -82,16 +81,8 @@ def register_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():
             raise ConfigurationError(f"header {name!r}: expected a string of printable ASCII characters.")
-    register_secrets(headers)
+    register_named(headers)
     return headers
-
-
-def register_secrets(named: Mapping[str, str]) -> None:
-    """Register the values of headers or variables whose name says that they are secret."""
-    for name, value in named.items():
-        if any(word in name.lower() for word in _SECRET_NAMES):
-            register_secret(value)
-            register_secret(value.rpartition(" ")[2])
 
 
 def _is_local(url: str) -> bool:

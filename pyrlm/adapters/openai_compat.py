@@ -8,6 +8,7 @@ from pyrlm.adapters.failures import Origin
 from pyrlm.adapters.keys import check_url, find_key, first_set, register_headers
 from pyrlm.adapters.streaming import StreamingChatAdapter
 from pyrlm.errors import ConfigurationError
+from pyrlm.redact import register_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,6 +119,7 @@ def refuse_beside_client(**given: object) -> None:
 
 def client_address(client: Any) -> str:
     """The address of a client that was handed in; its key is registered as a secret."""
-    register_headers({"key": client.api_key} if isinstance(getattr(client, "api_key", None), str) else None)
+    key = getattr(client, "api_key", None)
+    register_secret(key if isinstance(key, str) else None)
     url = getattr(client, "base_url", None)
     return str(url).rstrip("/").partition("?")[0] if url is not None else type(client).__name__
