@@ -142,14 +142,16 @@ class Corpus:
         part: dict[str, Any] = found
         return part
 
-    async def describe(self) -> str:
-        """Say in a few lines what the corpus holds; what can't be found out is left out, or said."""
-        said, _ = await self._effects.once("search", "describe", self._description)
+    async def describe(self, seconds: float | None = None) -> str:
+        """Say in a few lines what the corpus holds; what can't be found out in `seconds`, 10 at most, is left out, or said."""
+        most = _DESCRIBE_SECONDS if seconds is None else min(seconds, _DESCRIBE_SECONDS)
+        said, _ = await self._effects.once("search", "describe", lambda: self._description(most))
         return str(said)
 
-    async def _description(self) -> str:
+    async def _description(self, seconds: float) -> str:
         try:
-            async with asyncio.timeout(_DESCRIBE_SECONDS):
+            async with asyncio.timeout(seconds):
+                await asyncio.sleep(0)  # where no time is left, this is where it ends
                 count = await self._told("count")
                 fields = await self._told("fields")
         except (RetrieverError, TimeoutError) as error:

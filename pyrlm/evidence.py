@@ -11,7 +11,8 @@ from pyrlm.effects import NO_RECORD
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyrlm.citations import Citation, Quotable
+    from pyrlm.calls import Caller
+    from pyrlm.citations import Citation, Quotable, Quoted
     from pyrlm.effects import Effects
     from pyrlm.searches import Searches
     from pyrlm.trace import Recorder
@@ -20,19 +21,20 @@ __all__ = ["check_quotes", "check_retriever", "described", "open_searches"]
 
 
 async def check_quotes(
-    quotes: Sequence[str], context: Quotable | None, searches: Searches | None
+    quotes: Sequence[str], contexts: Sequence[Quotable | Quoted], searches: Searches | None
 ) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
-    """Find `quotes` in the text, and those that are not there in the index.
+    """Find `quotes` in the texts and data, and those that are not there in the index.
 
     Returns:
-        Citations, and the quotes that are in neither; nothing at all where there is nothing to check against.
+        Citations, and the quotes that are nowhere; nothing at all where there is nothing to check against.
     """
-    if not quotes or (context is None and searches is None):
+    if not quotes or not (contexts or searches is not None):
         return (), ()
     citations: tuple[Citation, ...] = ()
     missing = tuple(quotes)
-    if context is not None:  # a pass over 100 million characters takes a tenth of a second, for each quote
-        citations, missing = await asyncio.to_thread(find_quotes, quotes, context)
+    for context in contexts:  # a pass over 100 million characters takes a tenth of a second, for each quote
+        found, missing = await asyncio.to_thread(find_quotes, missing, context)
+        citations += found
     if searches is None or not missing:
         return citations, missing
     found, missing = await searches.find_quotes(missing)
@@ -60,10 +62,10 @@ def check_retriever(retriever: Any) -> None:
         check(retriever)
 
 
-async def described(retriever: Any, notes: Sequence[str], effects: Effects = NO_RECORD) -> Sequence[str]:
+async def described(retriever: Any, notes: Sequence[str], caller: Caller) -> Sequence[str]:
     """Put what the index holds before the other notes of a run's first message."""
     if retriever is None:
         return notes
     from pyrlm.corpus import Corpus  # noqa: PLC0415 - as above
 
-    return [await Corpus(retriever, effects).describe(), *notes]
+    return [await Corpus(retriever, caller.effects).describe(caller.budget.seconds_left()), *notes]

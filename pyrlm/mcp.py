@@ -118,9 +118,8 @@ class Servers:
                 self._needed.result()
             return await task
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)  # also where it is done: its error may be of no use
 
     def news(self) -> str:
         """Return, once, what each server has or why it can't be used; nothing for those that are still starting."""

@@ -239,7 +239,7 @@ class RLM:
         caller.recorder.record("run_started", prompt=inputs.query, data={"chars": inputs.chars})
         error: PyRLMError | None = None
         if lasting is None or lasting.latest is None or not self.conversation_history:
-            notes = await described(self.retriever, notes, caller.effects)
+            notes = await described(self.retriever, notes, caller)
         begun = Session(self, inputs, caller=caller, stages=stages, notes=notes, handed=handed, lasting=lasting)
         async with begun as session:
             try:

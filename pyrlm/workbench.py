@@ -166,9 +166,8 @@ class Workbench:
                 self._starting.result()
             return await asking
         finally:
-            if not asking.done():
-                asking.cancel()
-                await asyncio.gather(asking, return_exceptions=True)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)  # also where it is done: its error may be of no use
 
     async def execute(self, code: str) -> Execution:
         """Run `code`; a REPL that dies is replaced, and the result says what was lost.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pyrlm.errors import RetrieverError
+from pyrlm.errors import MaxSecondsExceeded, RetrieverError
 from pyrlm.prompts import DIRECT_SYSTEM
 from pyrlm.routers.one_call import ask_once
 from pyrlm.routers.table import EVERY_ENTRY
@@ -16,15 +16,17 @@ from pyrlm.routers.work import Answer
 from pyrlm.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from pyrlm.citations import Citation
     from pyrlm.corpus import Method
-    from pyrlm.retrievers.protocol import Hit
+    from pyrlm.retrievers.protocol import Hit, Hits
     from pyrlm.routers.work import Work
     from pyrlm.searches import Searches
 
 __all__ = ["ask_passages", "found_elsewhere", "retrieval", "retrieval_wide"]
+
+T = TypeVar("T")
 
 _AROUND = 1_200
 """Characters of the document on both sides of a passage that the wider search reads with it."""
@@ -43,7 +45,7 @@ async def retrieval(work: Work) -> Answer:
     """Search once, and ask about the best passages."""
     searches = _searches(work)
     try:
-        hits = await searches.find("hybrid", work.query, work.config.retrieval_hits)
+        hits = await _in_time(work, lambda: searches.find("hybrid", work.query, work.config.retrieval_hits))
     except RetrieverError as error:
         return _failed("retrieval", error)
     if searches.vectors and hits.method == "bm25":
@@ -54,21 +56,19 @@ async def retrieval(work: Work) -> Answer:
 
 
 async def retrieval_wide(work: Work) -> Answer:
-    """Search in several ways, read around what was found, and ask about much more of it."""
+    """Search in several ways, read around what was found, and ask about much more of it; what fails of it is left out."""
     searches = _searches(work)
     words = " ".join(query_terms(work.query)) or work.query
     asked: dict[tuple[Method, str], None] = {("bm25", work.query): None, ("bm25", words): None}
     if searches.vectors:
         asked["vector", work.query] = None
     try:
-        lists = await asyncio.gather(
-            *(searches.find(method, query, work.config.retrieval_wide_hits) for method, query in asked)
-        )
-        hits = _merged(lists)
-        around = [_read_around(searches, hit) for hit in hits[:_WIDENED]]
-        passages = [*await asyncio.gather(*around), *hits[_WIDENED:]]
+        lists = await _in_time(work, lambda: _lists(work, list(asked)))
     except RetrieverError as error:
         return _failed("retrieval_wide", error)
+    hits = _merged(lists)
+    around = await _in_time(work, lambda: asyncio.gather(*(_read_around(searches, hit) for hit in hits[:_WIDENED])))
+    passages = [*around, *hits[_WIDENED:]]
     shown = _fitting(work, passages, work.config.retrieval_wide_tokens)
     if shown and all(any(_holds(old, hit) for old in work.read) for hit in shown):
         return Answer(route="retrieval_wide", signal="the wider search found no more than was read before")
@@ -76,12 +76,58 @@ async def retrieval_wide(work: Work) -> Answer:
     return await ask_passages(work, "retrieval_wide", shown)
 
 
+async def _lists(work: Work, asked: Sequence[tuple[Method, str]]) -> list[Hits]:
+    """The rankings of searches side by side.
+
+    Raises:
+        RetrieverError: They have all failed.
+    """
+    searches, count = _searches(work), work.config.retrieval_wide_hits
+    found = await asyncio.gather(
+        *(searches.find(method, query, count) for method, query in asked), return_exceptions=True
+    )
+    lists: list[Hits] = []
+    failed: dict[str, RetrieverError] = {}
+    for (method, _), hits in zip(asked, found, strict=True):
+        if isinstance(hits, RetrieverError):
+            failed.setdefault(method, hits)
+        elif isinstance(hits, BaseException):
+            raise hits
+        else:
+            lists.append(hits)
+    if not lists:
+        raise next(iter(failed.values()))
+    ways = {"bm25": "a search by words", "vector": "vector_search"}
+    work.notes += [f"the wider search did without {ways[method]}: {error}" for method, error in failed.items()]
+    return lists
+
+
+async def _in_time(work: Work, search: Callable[[], Awaitable[T]]) -> T:
+    """Search until the run's time is over; not at all where it is.
+
+    Raises:
+        MaxSecondsExceeded: It is.
+    """
+    try:
+        async with work.caller.effects.time_limit(work.caller.budget.seconds_left):
+            await asyncio.sleep(0)  # where no time is left, this is where it ends
+            return await search()
+    except TimeoutError:
+        limit = work.caller.budget.max_seconds
+        raise MaxSecondsExceeded(f"max_seconds={limit}: a search was still under way when they were over.") from None
+
+
 async def found_elsewhere(work: Work, query: str) -> list[Hit]:
-    """Return passages for an independent second answer: by other words of the query, cut at other places, and fewer."""
+    """Return passages for an independent second answer: by other words of the query, cut at other places, and fewer.
+
+    Raises:
+        RetrieverError: The search failed.
+        MaxSecondsExceeded: The run's time is over.
+    """
     searches = _searches(work)
     words = " ".join(query_terms(query)) or query
-    hits = await searches.find("bm25", words, work.config.retrieval_hits)
-    cut = await asyncio.gather(*(_cut_anew(searches, hit) for hit in hits))
+    hits = await _in_time(work, lambda: searches.find("bm25", words, work.config.retrieval_hits))
+    cut = await _in_time(work, lambda: asyncio.gather(*(_cut_anew(searches, hit) for hit in hits)))
     return _fitting(work, cut, work.config.select_tokens)
 
 
@@ -103,7 +149,11 @@ async def ask_passages(work: Work, route: str, passages: Sequence[Hit], *, syste
 
     async def check(quotes: Sequence[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
         inside = [quote for quote in quotes if shown.find(quote) is not None or shown.loose_with(quote)]
-        citations, lost = await searches.find_quotes(inside)
+        try:
+            citations, lost = await _in_time(work, lambda: searches.find_quotes(inside))
+        except MaxSecondsExceeded as error:  # the answer is paid for
+            work.notes.append(f"{route}: the quotes could not be checked, and are not cited: {error}")
+            citations, lost = (), ()
         return citations, tuple(quote for quote in quotes if quote in lost or quote not in inside)
 
     if system is None and work.decision.kind in EVERY_ENTRY:
@@ -173,6 +223,9 @@ async def _cut_anew(searches: Searches, hit: Hit) -> Hit:
 
 
 async def _part(searches: Searches, hit: Hit, start: int, end: int) -> Hit:
-    """Return the hit with the text of its document from `start` to `end` as its passage."""
-    part = await searches.read(hit.doc_id, start, end - start)
+    """Return the hit with the text of its document from `start` to `end` as its passage; as it is where that fails."""
+    try:
+        part = await searches.read(hit.doc_id, start, end - start)
+    except RetrieverError:  # the document may have been deleted meanwhile; the trace has it
+        return hit
     return replace(hit, text=part["content"], start=start, end=start + len(part["content"]), line=None)
