@@ -150,7 +150,7 @@ def test_a_refused_temperature_is_learned_once():
 
 @given(st.lists(st.builds(dict, role=st.sampled_from(ROLES), content=st.sampled_from(["", " ", "a", "b\n", "c"]))))
 def test_every_list_of_messages_becomes_one_that_the_api_takes(messages):
-    body = message_body("m", messages, {"max_tokens": 5}, {}, cache="always")
+    body = message_body("m", messages, {}, cache="always")
     roles = [turn["role"] for turn in body["messages"]]
     assert roles == [("user", "assistant")[n % 2] for n in range(len(roles))]
     assert roles
@@ -164,7 +164,7 @@ def test_every_list_of_messages_becomes_one_that_the_api_takes(messages):
 def test_messages_of_one_role_in_a_row_are_one_message():
     messages = [*chat("one", "q1", "a1", "q2"), {"role": "user", "content": "more"}]
     messages = [{"role": "system", "content": "zero"}, *messages, {"role": "system", "content": "late"}]
-    body = message_body("m", messages, {}, {}, cache="never")
+    body = message_body("m", messages, {}, cache="never")
     assert [block["text"] for block in body["system"]] == ["zero", "one"]
     assert [(turn["role"], [block["text"] for block in turn["content"]]) for turn in body["messages"]] == [
         ("user", ["q1"]),

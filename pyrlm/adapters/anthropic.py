@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,7 @@ from pyrlm.adapters.streaming import StreamingChatAdapter
 from pyrlm.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from anthropic import Anthropic, AsyncAnthropic
 
@@ -92,6 +93,7 @@ class AnthropicAdapter(StreamingChatAdapter):
         rate_limit: RateLimit | None = None,
     ) -> None:
         _check(model, prompt_cache)
+        _kind_of((default_options or {}).get("thinking"))
         if client is not None:
             refuse_beside_client(api_key=api_key, base_url=base_url, default_headers=default_headers)
             url, key = client_address(client), ""
@@ -125,9 +127,9 @@ class AnthropicAdapter(StreamingChatAdapter):
     def _body(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None, options: dict[str, Any]
     ) -> Any:
-        thinks = (options.get("thinking") or {}).get("type", "disabled") != "disabled"
-        limits = self._parameters.body(max_tokens, None if thinks else temperature)
-        return message_body(self._asked_model, messages, limits, options, cache=self._cache)
+        body = message_body(self._asked_model, messages, options, cache=self._cache)
+        thinks = _kind_of(body.get("thinking")) != "disabled"
+        return self._parameters.fit(body, max_tokens, None if thinks else temperature)
 
     def _read(self, data: Any) -> ModelResponse:
         return read_message(data)
@@ -138,10 +140,18 @@ class AnthropicAdapter(StreamingChatAdapter):
         return failed_status(_STATUSES.get(str(kind), 500), headers, data, self._origin)
 
     def _streamed(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {"stream": True, **body}
+        return {**body, "stream": True}
 
     def _pieces(self) -> Pieces:
         return MessagePieces()
+
+
+def _kind_of(thinking: object) -> str:
+    if thinking is None:
+        return "disabled"
+    if not isinstance(thinking, Mapping):
+        raise ConfigurationError(f'thinking={thinking!r}: expected a dict such as {{"type": "adaptive"}}.')
+    return str(thinking.get("type", "disabled"))
 
 
 def _check(model: str, prompt_cache: str) -> None:

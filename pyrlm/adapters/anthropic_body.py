@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.base import ModelResponse, Usage
 from pyrlm.adapters.completion import well_formed, without_thinking
+from pyrlm.adapters.parameters import without_extra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,15 +28,12 @@ _REASONS = {
 _EFFORTS = {"none": "low", "minimal": "low"}  # OpenAI's names for less than Anthropic's least
 
 
-def message_body(
-    model: str, messages: Sequence[Message], limits: Mapping[str, Any], options: Mapping[str, Any], *, cache: str
-) -> dict[str, Any]:
-    """A request's body.
+def message_body(model: str, messages: Sequence[Message], options: Mapping[str, Any], *, cache: str) -> dict[str, Any]:
+    """A request's body, without the limit of the reply.
 
     Args:
         model: Name of the model.
         messages: Chat messages, oldest first; further system messages than those at the start become the user's.
-        limits: `max_tokens`, and `temperature` where it is sent.
         options: Further parameters, under OpenAI's names or Anthropic's.
         cache: Where prompt-cache marks go: ``"conversation"``, ``"always"`` or ``"never"``.
     """
@@ -44,8 +42,7 @@ def message_body(
     turns = _turns(without_thinking(messages[start:]))
     if cache != "never":
         _mark(system, turns, conversation=cache == "conversation")
-    named, extra = _named(options)
-    body = {"model": model, "messages": turns, **limits, **named, **extra}
+    body = {"model": model, "messages": turns, **_named(options)}
     return {"system": system, **body} if system else body
 
 
@@ -83,10 +80,10 @@ def _mark(system: list[dict[str, Any]], turns: list[dict[str, Any]], *, conversa
         turn["content"][-1]["cache_control"] = _MARK
 
 
-def _named(options: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """The options under Anthropic's names, and those of `extra_body`."""
+def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options under Anthropic's names, those of `extra_body` as they are."""
     named = {name: value for name, value in options.items() if value is not None}
-    extra = named.pop("extra_body", {})
+    extra = without_extra({"extra_body": named.pop("extra_body", None)})
     named.pop("seed", None)
     stop, effort, form = (named.pop(name, None) for name in ("stop", "reasoning_effort", "response_format"))
     if stop:
@@ -96,7 +93,7 @@ def _named(options: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any
         output["effort"] = _EFFORTS.get(effort, effort)
     if isinstance(form, dict) and form.get("type") == "json_schema":
         output["format"] = {"type": "json_schema", "schema": form["json_schema"]["schema"]}
-    return (named | {"output_config": output} if output else named), extra
+    return {**named, **({"output_config": output} if output else {}), **extra}
 
 
 def read_message(data: Any) -> ModelResponse:

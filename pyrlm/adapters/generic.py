@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.base import ModelResponse
@@ -12,7 +13,7 @@ from pyrlm.adapters.keys import PLACEHOLDER, check_key, check_url, register_head
 from pyrlm.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from openai import AsyncOpenAI
 
@@ -99,7 +100,10 @@ class GenericChatAdapter(HttpChatAdapter):
     def _body(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None, options: dict[str, Any]
     ) -> Any:
-        return self._build(messages, max_tokens, temperature, **options)
+        limit, own = options.pop("max_tokens", None) or max_tokens, options.pop("temperature", temperature)
+        sent = own if self._parameters.takes_temperature() else None
+        body = self._build(messages, min(limit, max_tokens), sent, **options)
+        return self._parameters.capped(body, max_tokens) if isinstance(body, Mapping) else body
 
     def _read(self, data: Any) -> ModelResponse:
         try:

@@ -12,7 +12,7 @@ from pyrlm.adapters.base import Usage
 from pyrlm.adapters.calling import in_thread
 from pyrlm.adapters.completion import read_completion, well_formed, without_thinking
 from pyrlm.adapters.failures import Origin, RequestFailed, bad_reply, failed_connection, failed_status
-from pyrlm.adapters.parameters import Parameters, check_rate_limit, check_seconds
+from pyrlm.adapters.parameters import Parameters, check_rate_limit, check_seconds, check_whole, without_extra
 from pyrlm.adapters.rate_limit import limiter_for
 from pyrlm.adapters.retrying import with_retries
 from pyrlm.adapters.sdk import Library, LoopClients, Sdk, load, preload
@@ -104,7 +104,8 @@ class HttpChatAdapter:
             temperature: Sampling temperature; None leaves it to the provider.
             options: Parameters of the request, passed on as they are (`seed`, `stop`, `response_format`,
                 `reasoning_effort`, …), over those of `default_options`. `extra_body`, `extra_headers` and `extra_query`
-                mean what they mean in the SDK; `timeout` is seconds for this request.
+                mean what they mean in the SDK; `timeout` is seconds for this request. A limit of the reply among them
+                is sent where it is below `max_tokens`, and a temperature that the model refuses is left out.
 
         Raises:
             AuthenticationError: The key is missing, wrong or not allowed. Not retried.
@@ -129,8 +130,7 @@ class HttpChatAdapter:
     def _options(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options that go into the body, and those of the request itself."""
         options = {**self.default_options, **given}
-        if options.get("stream"):
-            raise ConfigurationError("stream=True: replies are read as a whole; leave the option out, or use astream.")
+        check_whole(options)
         wire = {"timeout": options.pop("timeout", None) or self._timeout}
         wire |= {name: options.pop(key) for key, name in _REQUEST_OPTIONS.items() if options.get(key) is not None}
         return options, wire
@@ -143,10 +143,8 @@ class HttpChatAdapter:
     def _body(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None, options: dict[str, Any]
     ) -> Any:
-        extra = options.get("extra_body") or {}
-        plain = {name: value for name, value in options.items() if name != "extra_body"}
-        limits = self._parameters.body(max_tokens, temperature)
-        return {"model": self._asked_model, "messages": without_thinking(messages), **limits, **plain, **extra}
+        body = {"model": self._asked_model, "messages": without_thinking(messages), **without_extra(options)}
+        return self._parameters.fit(body, max_tokens, temperature)
 
     def _read(self, data: Any) -> ModelResponse:
         return read_completion(data)
@@ -163,21 +161,24 @@ class HttpChatAdapter:
     async def _sent(
         self, sdk: Sdk, body: Callable[[], Any], wire: dict[str, Any], tokens: int, *, stream: bool = False
     ) -> AsyncGenerator[tuple[httpx2.Response, Slot | None], None]:
-        """The response to one request, made again at once where the model takes a parameter by another name.
+        """The response to one request, made again at once where the model takes a parameter by another name, or not at all.
 
-        The request keeps its place under the rate limit until the block ends.
+        The request keeps its place under the rate limit until the block ends. Each parameter is refused once: one that
+        the next body still holds can't be helped.
         """
         limiter = limiter_for(self.rate_limit, self.endpoint)
+        sent, refusals = body(), set[str]()
         while True:
             async with limiter.slot(tokens) if limiter is not None else nullcontext() as slot:
-                sent = body()
                 try:
                     response = await self._send(sdk, sent, wire, stream=stream)
                 except sdk.library.APIStatusError as refused:
                     status, told = refused.response.status_code, _parsed(refused.response)
                     if slot is not None:
                         slot.used(0)
-                    if self._parameters.learn(status, told, sent):
+                    name = self._parameters.learn(status, told, sent)
+                    if name is not None and name not in refusals and name not in (sent := body()):
+                        refusals.add(name)
                         continue
                     raise failed_status(status, refused.response.headers, told, self._origin) from None
                 yield response, slot
