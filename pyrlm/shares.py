@@ -13,6 +13,7 @@ from pyrlm.errors import (
     MaxCostExceeded,
     MaxSecondsExceeded,
     MaxSubcallsExceeded,
+    MaxSubcallTokensExceeded,
     MaxTokensExceeded,
     PolicyError,
 )
@@ -56,6 +57,7 @@ class Left:
         tokens: Input and output tokens.
         cost_usd: US dollars.
         seconds: Wall time.
+        of_subcalls: Whether the tokens are those of the limit on sub-calls.
         least_usd: US dollars below which a sub-agent is not started; 0 where nothing is known of prices.
     """
 
@@ -63,6 +65,7 @@ class Left:
     tokens: int | None = None
     cost_usd: float | None = None
     seconds: float | None = None
+    of_subcalls: bool = False
     least_usd: float = 0.0
 
     def without(self, others: Iterable[Left]) -> Left:
@@ -112,7 +115,8 @@ def shortage(left: Left, count: int) -> PolicyError:
     if _too_few(left, count):
         return MaxSubcallsExceeded(f"max_subcalls: what is left, {left.calls} calls, {among}")
     if tokens is not None and tokens // count < LEAST_TOKENS:
-        return MaxTokensExceeded(f"max_total_tokens: what is left, {left.tokens:,} tokens, {among}")
+        error = MaxSubcallTokensExceeded if left.of_subcalls else MaxTokensExceeded
+        return error(f"{error.limit}: what is left, {left.tokens:,} tokens, {among}")
     if left.cost_usd is not None and left.cost_usd * _HANDED_ON <= left.least_usd * count:
         return MaxCostExceeded(f"max_cost_usd: what is left, ${left.cost_usd:.4f}, {among}")
     return MaxSecondsExceeded(f"max_seconds: what is left, 0 s, {among}")
@@ -134,17 +138,22 @@ class Shares:
         self._effects = effects
         self._idle = idle
         self._running: dict[int, Budget] = {}
+        self._unstarted: set[int] = set()
         self._waiting: list[asyncio.Future[Share]] = []
+        self._gathering = False
 
     @asynccontextmanager
     async def taken(self, scopes: Sequence[str]) -> AsyncIterator[list[Share]]:
         """Take a share for each of these sub-agents, or why there is none; those that ask at once are equal.
 
-        What is not given back by then is given back at the end.
+        Where others have all that there is, it is waited for what they leave. What is not given back by then is given
+        back at the end.
         """
         places: list[asyncio.Future[Share]] = []
         try:
-            yield list(await asyncio.gather(*(self._take(scope, places) for scope in scopes)))
+            shares = list(await asyncio.gather(*(self._take(scope, places) for scope in scopes)))
+            self._unstarted.difference_update(map(id, shares))
+            yield shares
         finally:
             for place in places:  # one that was divided in the moment in which its caller was cancelled, too
                 share = place.result() if place.done() and not place.cancelled() else None
@@ -157,9 +166,8 @@ class Shares:
         places.append(place)
 
         async def divided() -> Share:
-            if not self._waiting:
-                loop.call_later(_GATHERING, self._gather, 0, loop.time() + _LONGEST_GATHERING)
             self._waiting.append(place)
+            self._begin_gathering()
             return await place
 
         def again(form: dict[str, Any]) -> Share:
@@ -173,8 +181,19 @@ class Shares:
 
     def give_back(self, share: Budget) -> None:
         """End a share: what is left of it is the run's again, and this stage's. Again: nothing."""
-        if self._running.pop(id(share), None) is not None and share.policy.max_subcalls is not None:
+        self._unstarted.discard(id(share))
+        if self._running.pop(id(share), None) is None:
+            return
+        if share.policy.max_subcalls is not None:
             self._subcalls.stage_made -= max(0, share.policy.max_subcalls - share.subcalls)
+        if self._waiting:
+            self._begin_gathering()
+
+    def _begin_gathering(self) -> None:
+        if not self._gathering:
+            self._gathering = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(_GATHERING, self._gather, 0, loop.time() + _LONGEST_GATHERING)
 
     def _gather(self, seen: int, until: float) -> None:
         """Divide once all have asked that the code starts side by side."""
@@ -182,6 +201,7 @@ class Shares:
         if loop.time() < until and not (idle and count == seen):
             loop.call_later(_GATHERING, self._gather, count if idle else 0, until)
         else:
+            self._gathering = False
             self._divide()
 
     def _divide(self) -> None:
@@ -192,6 +212,9 @@ class Shares:
         if stage_counts:
             left = replace(left, calls=of_stage)
         shares = divide(left, len(waiting))
+        if not shares and self._running.keys() > self._unstarted:
+            self._waiting = waiting  # until one that runs gives back what it leaves
+            return
         for place, share in zip_longest(waiting, shares):
             if share is not None:
                 place.set_result(self._given(share))
@@ -203,6 +226,7 @@ class Shares:
     def _given(self, share: Policy) -> Budget:
         budget = self._budget.child(share, keeps_a_call=True)
         self._running[id(budget)] = budget
+        self._unstarted.add(id(budget))
         self._subcalls.stage_made += share.max_subcalls or 0
         return budget
 
@@ -238,7 +262,14 @@ def left_of(budget: Budget) -> Left:
     tokens = smallest(left.tokens, left.subcall_tokens)
     spent, used = budget.cost_usd, budget.usage.total_tokens
     least = LEAST_TOKENS * spent / used if spent and used else 0.0  # at the price of the run's own tokens
-    return Left(calls=left.subcalls, tokens=tokens, cost_usd=left.cost_usd, seconds=left.seconds, least_usd=least)
+    return Left(
+        calls=left.subcalls,
+        tokens=tokens,
+        cost_usd=left.cost_usd,
+        seconds=left.seconds,
+        of_subcalls=tokens is not None and tokens != left.tokens,
+        least_usd=least,
+    )
 
 
 def promised_to(share: Budget) -> Left:

@@ -15,11 +15,17 @@ from openai_server import LoopbackServer, Reply, Status
 
 import pyrlm.shares as shares_module
 from pyrlm import RLM, Policy
-from pyrlm.adapters import OpenAICompatAdapter
+from pyrlm.adapters import FakeAdapter, OpenAICompatAdapter
 from pyrlm.adapters.base import Usage
 from pyrlm.budget import Budget
 from pyrlm.effects import NO_RECORD
-from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
+from pyrlm.errors import (
+    MaxSubcallsExceeded,
+    MaxSubcallTokensExceeded,
+    ModelError,
+    PolicyError,
+    PriceUnknownError,
+)
 from pyrlm.pricing import Price
 from pyrlm.shares import LEAST_CALLS, LEAST_TOKENS, Left, Shares, divide
 from pyrlm.subcall_tally import Tally
@@ -108,6 +114,70 @@ def test_those_that_ask_at_once_are_equal_and_later_ones_take_of_the_rest():
     assert later.max_total_tokens == 160_000
     assert later.max_cost_usd == pytest.approx(1.6)
     assert again.max_total_tokens > 600_000
+
+
+def test_who_comes_when_others_have_all_waits_for_what_they_leave():
+    async def main():
+        budget = Budget(Policy(max_subcalls=10, max_total_tokens=None))
+        shares = Shares(budget, Tally(Recorder()), NO_RECORD, lambda: True)
+        async with AsyncExitStack() as stack:
+
+            async def take(*scopes):
+                return await stack.enter_async_context(shares.taken(scopes))
+
+            first = await take("1.1", "1.2", "1.3", "1.4")
+            late = [asyncio.create_task(take("1.5")), asyncio.create_task(take("1.6", "1.7"))]
+            await asyncio.sleep(0.05)
+            assert not any(task.done() for task in late)
+            for share in first:
+                shares.give_back(share)
+            (one,), two = await asyncio.gather(*late)
+            assert [share.policy.max_subcalls for share in (one, *two)] == [2, 2, 2]
+            last = asyncio.create_task(take("1.8"))
+            for share in (one, *two):
+                agent = share.child(share.policy, as_subcalls=True)
+                for purpose in ("root", "last"):
+                    agent.settle(agent.reserve(purpose, prompt_tokens=1, max_tokens=1), Usage(), None)
+                shares.give_back(share)
+            return budget.left().subcalls, await last
+
+    left, last = asyncio.run(main())
+    assert (left, type(last[0])) == (4, Budget)
+
+
+@pytest.mark.parametrize("backend", ["exec", "monty"])
+@pytest.mark.parametrize("size", [3_000_000, 500_000])
+def test_contexts_that_fill_the_pipe_are_divided_together(backend, size, monkeypatch):
+    counts = []
+    monkeypatch.setattr(shares_module, "divide", lambda left, count: counts.append(count) or divide(left, count))
+    code = f"r = await asyncio.gather(*[rlm_query('Sum up', context=str(i) * {size}) for i in range(12)])\nFINAL(r)"
+    adapter = FakeAdapter(rules=[("You are a sub-agent", "FINAL: ok"), ("", fenced(code))])
+    result = RLM(adapter, repl_backend=backend, policy=Policy(max_subcalls=60)).run("q?", "text")
+    assert result.value == ["ok"] * 12
+    assert counts == [12]
+
+
+def test_a_batch_that_is_half_served_waits_for_nobody():
+    async def main():
+        shares = Shares(Budget(Policy(max_subcalls=5)), Tally(Recorder()), NO_RECORD, lambda: True)
+        async with asyncio.timeout(10), shares.taken(["1.1", "1.2", "1.3"]) as taken:
+            return taken
+
+    first, second, third = asyncio.run(main())
+    assert (first.policy.max_subcalls, second.policy.max_subcalls) == (2, 2)
+    assert isinstance(third, MaxSubcallsExceeded)
+
+
+def test_a_shortage_names_the_limit_that_was_set():
+    async def main():
+        policy = Policy.only(max_subcall_tokens=20_000)
+        shares = Shares(Budget(policy), Tally(Recorder()), NO_RECORD, lambda: True)
+        async with shares.taken([f"1.{n}" for n in range(9)]) as taken:
+            return taken[-1]
+
+    refused = asyncio.run(main())
+    assert isinstance(refused, MaxSubcallTokensExceeded)
+    assert "max_subcall_tokens: what is left, 20,000 tokens" in str(refused)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3_000), st.integers(1, 3_000)), max_size=60))

@@ -188,7 +188,7 @@ class ExecRepl:
 
     def idle(self) -> bool:
         """Whether no thread of the code computes at this moment; where the system doesn't tell, none does."""
-        return self._process is None or asleep(self._process.pid)
+        return self._process is None or (asleep(self._process.pid) and not self._process.receiving)
 
     async def close(self) -> None:
         """Kill the worker and wait for its end; nothing is left behind."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
+import sys
+import termios
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -93,6 +96,11 @@ class WorkerProcess:
             payload = bytes(memoryview(self._in)[HEADER.size : end])
             del self._in[:end]
             self._on_frame(payload)
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a part of a frame is here or in the pipe, so that the worker may sleep only until it can write on."""
+        return self._listening and (bool(self._in) or _waiting_bytes(self._read_fd) > 0)
 
     def send(self, frame: bytes) -> None:
         """Send a frame; what the pipe doesn't take at once is sent when it does."""
@@ -196,6 +204,14 @@ def _discard(popen: subprocess.Popen[bytes], *fds: int) -> None:
     for fd in fds:
         with suppress(OSError):
             os.close(fd)
+
+
+def _waiting_bytes(fd: int) -> int:
+    """Return how many bytes can be read now; 0 where the system doesn't tell."""
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def _write_all(fd: int, data: bytes) -> None:
