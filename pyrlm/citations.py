@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Citation", "Quotable", "find_quotes", "find_quotes_in"]
+__all__ = ["Citation", "Quotable", "Quoted", "find_quotes", "find_quotes_in"]
 
 _SHORTEST = 8
 _CANDIDATES = 50_000
@@ -36,6 +36,14 @@ class Quotable(Protocol):
         """What stands between two documents in the text as a whole."""
 
 
+@runtime_checkable
+class Quoted(Protocol):
+    """What finds quotes in itself, such as data."""
+
+    def find_quotes(self, quotes: Iterable[str], /) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
+        """Return citations, and the quotes that are not there; see `find_quotes` of this module."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
     """A passage that an answer rests on, as it stands in the text.
@@ -47,8 +55,10 @@ class Citation:
         end: Offset after it, so that ``document[start:end] == text``.
         line: Line of the document on which it starts, from 1.
         doc_id: The document's id in an index; None for text at hand.
-        source: Where the document comes from, such as a file's path; None where that is not known.
-        global_start: Offset in the whole text, as in `Context.slice`; None for hits of an index.
+        source: Where the document comes from, such as a file's path; None where that is not known. Of data the place of the
+            string, ``context[3]['name']``, which is then the document; for what stands in no single string the variable,
+            with offsets in its JSON, or in what `json.dumps` or `print` show of it.
+        global_start: Offset in the whole text, as in `Context.slice`; None for hits of an index and for data.
     """
 
     text: str
@@ -65,7 +75,7 @@ Place = tuple[int, int, int]
 """Document, start and end."""
 
 
-def find_quotes(quotes: Iterable[str], context: Quotable) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
+def find_quotes(quotes: Iterable[str], context: Quotable | Quoted) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
     """Find each of `quotes` in the documents of `context`.
 
     A quote has to stand there letter by letter; only white space may differ (line ends, indentation), and quotation marks
@@ -79,6 +89,8 @@ def find_quotes(quotes: Iterable[str], context: Quotable) -> tuple[tuple[Citatio
     Returns:
         The citations, in the order of the quotes, and the quotes that do not stand in the text, as they were given.
     """
+    if isinstance(context, Quoted):
+        return context.find_quotes(quotes)
     texts = context.texts
     places, missing = _find_all(quotes, texts)
     offsets = list(accumulate((len(text) + len(context.separator) for text in texts), initial=0)) if places else []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pyrlm.context import Context
 from pyrlm.errors import ConfigurationError
@@ -12,14 +13,21 @@ from pyrlm.plain import converter, plain
 from pyrlm.repl import wire
 from pyrlm.value_text import json_text
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyrlm.citations import Citation
+    from pyrlm.data_quotes import DataQuotes
+
 __all__ = ["DataContext", "is_data", "plain", "query_text"]
 
 
 class DataContext(Context):
     """Data to answer questions over: `context` in the REPL is this value, with its types.
 
-    As a text (for routes of one call, sizes, citations) it is its JSON, in which dates, sets and other types that JSON
-    lacks stand as strings and lists (`pyrlm.value_text.json_text`).
+    As a text (for routes of one call, sizes) it is its JSON, in which dates, sets and other types that JSON lacks stand as
+    strings and lists (`pyrlm.value_text.json_text`). Quotes are looked for in its strings and cited by their place, ``context[3]['name']``, as the source
+    of the citation; then in its JSON. How much of it models have read is not worked out in a loop: `coverage` is None there.
 
     Args:
         source: A mapping, a list (an empty one too) or set of anything but strings, a dataclass, a pydantic model, a
@@ -47,6 +55,17 @@ class DataContext(Context):
             ) from None
         tagged = b'{"$' in payload
         super().__init__((json_text(self.data) if tagged else payload.decode("utf-8", "surrogatepass"),))
+
+    @cached_property
+    def quotes(self) -> DataQuotes:
+        """What finds quotes in it."""
+        from pyrlm.data_quotes import DataQuotes  # noqa: PLC0415 - it is made of this class
+
+        return DataQuotes(self)
+
+    def find_quotes(self, quotes: Iterable[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
+        """Find each of `quotes`; return citations, and the quotes that are not there."""
+        return self.quotes.find_quotes(quotes)
 
     def __repr__(self) -> str:
         return f"<DataContext: {type(self.data).__name__}, {self.len_chars:,} characters as JSON>"

@@ -14,6 +14,8 @@ from pyrlm.prompts_data import DATA_NAME, QUERY_NAME, material_note, schema_note
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyrlm.citations import Quotable, Quoted
+    from pyrlm.data_quotes import DataQuotes
     from pyrlm.output import OutputSchema
     from pyrlm.rlm import RLM
 
@@ -28,6 +30,7 @@ class Inputs:
         query: The question as text.
         context: The text; None without one.
         data: The data, in the place of a text; None without any.
+        added: Data that was added to a conversation.
         schema: What the answer has to be; None for a text or whatever the REPL held.
         variables: Variables of the REPL.
     """
@@ -35,6 +38,7 @@ class Inputs:
     query: str
     context: Context | None = None
     data: DataContext | None = None
+    added: tuple[DataQuotes, ...] = ()
     schema: OutputSchema | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -42,6 +46,12 @@ class Inputs:
     def material(self) -> Context | None:
         """The text or the data; None without either."""
         return self.context if self.context is not None else self.data
+
+    @property
+    def quotable(self) -> list[Quotable | Quoted]:
+        """What an answer can quote."""
+        own: list[Quotable | Quoted] = [held for held in (self.context, self.data) if held is not None]
+        return [*own, *self.added]
 
     @property
     def chars(self) -> int:

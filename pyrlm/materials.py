@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.context import Context
 from pyrlm.data import DataContext
+from pyrlm.data_quotes import DataQuotes
 from pyrlm.outline import outline
 from pyrlm.prompts_conversation import added_data, added_text
 from pyrlm.repl.functions import context_functions
@@ -31,6 +32,7 @@ class Added:
         name: Its variable.
         note: What the model is told.
         text: The text; None for data.
+        data: The data, for quotes; None for a text.
         functions: Host functions, those of its own `ctx`.
         variables: Variables.
     """
@@ -38,6 +40,7 @@ class Added:
     name: str
     note: str
     text: Context | None = None
+    data: DataQuotes | None = None
     functions: Mapping[str, HostFunction] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,8 +80,8 @@ class Materials:
         number = len(self.added) + 2
         name, ctx = f"P{number}", f"ctx{number}"
         if isinstance(context, DataContext):
-            note = added_data(name, outline(context.data), context.len_chars())
-            return Added(name=name, note=note, variables={name: context.data})
+            note = added_data(name, outline(context.data, name), context.len_chars())
+            return Added(name=name, note=note, data=DataQuotes(context, name), variables={name: context.data})
         whole = context.len_chars() <= _MAX_VARIABLE
         methods = {key: call for key, call in context_functions(context).items() if "." in key}
         return Added(
@@ -92,7 +95,11 @@ class Materials:
     def inputs(self, asked: Inputs) -> Inputs:
         """Return a question with this material."""
         return replace(
-            asked, context=self._whole, data=self._base.data, variables={**self._base.variables, **asked.variables}
+            asked,
+            context=self._whole,
+            data=self._base.data,
+            added=tuple(added.data for added in self.added if added.data is not None),
+            variables={**self._base.variables, **asked.variables},
         )
 
 

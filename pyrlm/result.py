@@ -65,7 +65,7 @@ class RunResult:
 
     @property
     def coverage(self) -> float | None:
-        """Share of the text that a model has read, 0 to 1; None without a text.
+        """Share of the text that a model has read, 0 to 1; None without a text, and for data, which is computed with.
 
         Worked out when it is first asked for, which takes half a second and more for 100 million characters: on an
         event loop, ask in a worker thread.

@@ -200,7 +200,7 @@ def _called(session: Session, final: Final) -> Candidate:
 
 async def _checked(session: Session, candidate: Candidate) -> Candidate:
     """Look the quotes up in the text and in the index, and hold the answer against the schema."""
-    citations, missing = await check_quotes(candidate.quotes, session.context, session.searches)
+    citations, missing = await check_quotes(candidate.quotes, session.inputs.quotable, session.searches)
     return fitted(replace(candidate, citations=citations, missing=missing), session.schema)
 
 

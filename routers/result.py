@@ -61,7 +61,8 @@ class RouterResult:
         elapsed: Wall time in seconds.
         trace: Every event of the run.
         citations: Passages that the answer rests on, found verbatim in the text.
-        coverage: Share of the text that a model has read for the answer, 0 to 1.
+        coverage: Share of the text that a model has read for the answer, 0 to 1; None where it can't be told, as for data
+            in a loop.
         attempts: Every route tried, in order.
         verified: Profile `VERIFY` only: whether an independent second route and the text bear the answer out. None where
             it was not asked for.

@@ -146,7 +146,7 @@ class Work:
 
     async def check(self, quotes: Sequence[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
         """Look quotes up in the text and in the index; return citations, and the quotes that are in neither."""
-        return await check_quotes(quotes, None if self.corpus else self.context, self.searches)
+        return await check_quotes(quotes, [] if self.corpus else [self.context], self.searches)
 
     @property
     def chars(self) -> int:
@@ -199,6 +199,8 @@ class Work:
         """Return a cited passage with the text around it."""
         if citation.doc_id is not None and self.searches is not None:
             return self.searches.seen.around(citation, reach)
+        if isinstance(self.context, DataContext):
+            return self.context.quotes.around(citation, reach)
         return self.context.texts[citation.doc][max(0, citation.start - reach) : citation.end + reach]
 
     @property
