@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
+
 __all__ = ["redact", "register_secret"]
 
 _MIN_LENGTH = 6  # shorter strings ("none", "key") are placeholders of local servers and would blank ordinary words
 _secrets: set[str] = set()
+_longest_first: list[tuple[str, ...]] = [()]
+"""One tuple, put in the place of the last as a whole: other threads may be reading it."""
 
 
 def register_secret(value: str | None) -> None:
-    """Remember `value` (an API key) for the life of the process, so that `redact` removes it.
+    """Remember `value` (an API key) for the life of the process, so that `redact` removes it, also where it was escaped.
 
     Values under six characters are placeholders (`"none"`) and are left alone.
     """
-    if value and len(value) >= _MIN_LENGTH:
-        _secrets.add(value)
+    if value and len(value) >= _MIN_LENGTH and value not in _secrets:
+        from urllib.parse import quote  # noqa: PLC0415 - 3 ms, which `import pyrlm` need not wait for
+
+        _secrets.update((value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")))
+        _longest_first[0] = tuple(sorted(_secrets, key=lambda secret: (-len(secret), secret)))
 
 
 def redact(text: str) -> str:
-    """Return `text` with every registered secret replaced by ``[secret]``."""
-    for secret in _secrets:
+    """Return `text` with every registered secret replaced by ``[secret]``.
+
+    Longer ones go first: of a secret that holds another nothing is left over, and the text is the same in every process.
+    """
+    for secret in _longest_first[0]:
         if secret in text:
             text = text.replace(secret, "[secret]")
     return text

@@ -1,0 +1,190 @@
+"""What is secret in an environment, in headers, in arguments and in addresses that an application hands to a program.
+
+A registered secret is blanked out of every text of the process, documents included. So a value is one where its name
+says so, or where it is too odd to stand in a document by chance: numbers, words, paths and plain addresses are none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+from pyrlm.redact import register_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["names_a_secret", "register_address", "register_arguments", "register_named"]
+
+_SURE_NAME = re.compile(
+    r"(?i)(passw(or)?d|passphrase|pwd|secret|authorization|credentials?|(^|[^a-z]|pg|db|api|user|smtp)pass"
+    r"|(api|access|auth|secret|private|service|account|bearer|session|refresh)[ _.-]?(key|token))[_-]?\d*$"
+)
+"""Names of values that are secret, whatever they look like."""
+_LIKELY_NAME = re.compile(
+    r"(?i)key(?!word|board|space|stone|frame|cloak)|token(?!iz)|secret|passw|passphrase|auth(?!or)|authori[sz]|credential|cookie"
+    r"|bearer|session([ _-]?id)?$|(^|[^a-z])(pat|pass|pwd|dsn|jwt|sid|cred|creds|webhook)([^a-z]|$)|(pass|pwd)$"
+)
+_KNOWN = re.compile(
+    r"((sk|pk|rk)[-_]|glpat-|pypi-|xox[a-z]-|xapp-|(gh[opsur]|github_pat|hf|npm|ntn|sbp|dop_v1|shpat|shpss|lin_api)_)"
+    r"(?=[\w-]*([A-Za-z0-9]{16}|\d))[\w-]{12,}|(AKIA|ASIA|AIza|ya29\.|eyJ)[\w.-]{12,}"
+)
+"""How keys of well-known services begin."""
+_NOTHING = re.compile(
+    r"(?i)true|false|none|null|undefined|disabled|enabled|required|optional|default|bearer|basic|digest|negotiate|oauth2?"
+    r"|password|secret|changeme|changeit|administrator|anonymous|placeholder|localhost|postgres(ql)?|mongodb|production"
+    r"|development"
+)
+"""No secrets, even under the name of one; to blank them would mangle every text."""
+_SCHEME = re.compile(r"(?i)(bearer|basic|token|apikey|digest|negotiate|bot|key)\s+(?=\S)")
+_ADDRESS = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"'<>,;|{}]+")
+_PAIR = re.compile(
+    r"(?<![\w.-])([\w.-]{1,80})[\"']?\s*[=:]\s*(?:\"([^\"]*)\"|'([^']*)'|((?:(?i:bearer|basic|token)\s+)?[^\s,;&|\"'{}\[\]]+))"
+)
+_ASSIGNED = re.compile(r"(?s)-{0,2}([\w.-]+)\s*[=:]\s*(.+)")
+_SEPARATORS = re.compile(r"[\s_\-./:,;=@+(){}\[\]\"'|&?<>\\*]+")
+_ORDINARY = re.compile(
+    r"\d{1,8}|\w{1,3}|[A-Za-z]{2,20}\d{1,2}|\d{1,5}[A-Za-z]{1,3}|[A-Za-z]?[a-z]{1,20}([A-Z][a-z]{1,20}){1,5}"
+)
+_PATHS = re.compile(r"([A-Za-z]:)?[~.]{0,2}[/\\][^:;\"'\n]*([:;]([A-Za-z]:)?[~.]{0,2}[/\\][^:;\"'\n]*)*")
+_RANDOM = re.compile(
+    r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[\w\-+/=.~]{16,}|(?=.*\d)(?=.*[a-f])[\da-f]{32,}|(?=.*\d)[\dA-F]{32,}"
+)
+_MAX_WORD = 20
+_MAX_ODD = 12  # of a part of a path: a temporary folder
+_MIN_WORD = 8  # a word under the name of a password
+_MIN_NAMED = 12  # an identifier of several words, unlike SORT_KEY=created_at
+_MIN_OTHER = 8
+_MIN_LINE = 24  # of a value of several lines: a certificate, a private key
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether what has this name is likely to be secret."""
+    return bool(_LIKELY_NAME.search(name))
+
+
+def register_named(named: Mapping[str, str]) -> None:
+    """Register the values of variables or headers: all but those that are plainly harmless."""
+    for name, value in named.items():
+        _register(name, value)
+
+
+def register_arguments(arguments: Sequence[str]) -> None:
+    """Register what follows a flag such as ``--api-key``, ``NAME=value`` of such a name, and what looks like a key."""
+    flag = ""
+    for argument in arguments:
+        assigned = _ASSIGNED.fullmatch(argument)
+        if assigned and "://" not in assigned[0][: assigned.start(2) + 2] and names_a_secret(assigned[1]):
+            _register(assigned[1], assigned[2])
+        elif names_a_secret(flag) and not argument.startswith("--"):
+            _register(flag, argument)
+        _register_parts(argument)
+        for word in re.split(r"[\s=:,;\"']+", _ADDRESS.sub(" ", argument)):
+            if _looks_like_key(word):
+                register_secret(word)
+        flag = argument.lstrip("-") if argument.startswith("-") and not assigned else ""
+
+
+def register_address(address: str) -> None:
+    """Register what is secret in an address: its password, and keys among its parameters and the parts of its path."""
+    from urllib.parse import parse_qsl, unquote, urlsplit  # noqa: PLC0415 - `import pyrlm` need not wait for it
+
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # a password with a bracket
+        register_secret(address)
+        return
+    login = parts.netloc.rpartition("@")[0]
+    user, _, password = login.partition(":")
+    if password or _looks_like_key(user):
+        for secret in (address, f"{login}@"):
+            register_secret(secret)
+        for secret in (password or user, unquote(password or user)):
+            if _is_secret("password", secret):
+                register_secret(secret)
+        register_secret(base64.b64encode(unquote(login).encode()).decode())
+    for name, value in [*parse_qsl(parts.query), *parse_qsl(parts.fragment)]:
+        if (names_a_secret(name) and _is_secret(name, value)) or _looks_like_key(value):
+            register_secret(value)
+    for part in parts.path.split("/"):
+        if _looks_like_key(part):
+            register_secret(part)
+
+
+def _register(name: str, value: str) -> None:
+    value = value.strip()
+    if not _ADDRESS.fullmatch(value) and _is_secret(name, value):
+        register_secret(value)
+        scheme = _SCHEME.match(value)
+        if scheme:
+            _register_login(scheme[1], value[scheme.end() :])
+        lines = value.splitlines()
+        for line in lines if len(lines) > 1 else ():
+            if len(line) >= _MIN_LINE and not line.startswith("-----"):
+                register_secret(line)
+    _register_parts(value)
+
+
+def _register_login(scheme: str, secret: str) -> None:
+    """Register what follows the scheme in a header, and the password that Basic encodes."""
+    found = [secret]
+    if scheme.lower() == "basic":
+        with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+            found.append(base64.b64decode(secret).decode().partition(":")[2])
+    for value in found:
+        if _is_secret("authorization", value):
+            register_secret(value)
+
+
+def _register_parts(text: str) -> None:
+    """Register the secrets in a text that holds more: addresses, and pairs as in ``host=db password=…`` or JSON."""
+    for address in _ADDRESS.findall(text):
+        register_address(address)
+    for found in _PAIR.finditer(_ADDRESS.sub(" ", text)):
+        value = next((part for part in found.groups()[1:] if part), "").strip()
+        if names_a_secret(found[1]) and _is_secret(found[1], value):
+            register_secret(value)
+            scheme = _SCHEME.match(value)
+            if scheme:
+                _register_login(scheme[1], value[scheme.end() :])
+
+
+def _is_secret(name: str, value: str) -> bool:
+    if _NOTHING.fullmatch(value) or (value.isdigit() and len(value) <= _MIN_OTHER) or _is_path(value):
+        return False
+    if _KNOWN.search(value):
+        return True
+    if _SURE_NAME.search(name):
+        return len(value) >= _MIN_WORD or not _is_word(value)
+    if not _is_plain(value):
+        return names_a_secret(name) or len(value) >= _MIN_OTHER
+    identifier = len(value) >= _MIN_NAMED and not _is_word(value) and not re.search(r"\s", value)
+    return names_a_secret(name) and identifier and any(map(str.isalpha, value))
+
+
+def _is_word(value: str) -> bool:
+    return value.isalpha() and _is_ordinary(value)
+
+
+def _is_plain(value: str) -> bool:
+    """Whether it is made of words and short numbers only, as names, versions, addresses, dates and locales are."""
+    return _is_path(value) or all(_is_ordinary(piece) for piece in _SEPARATORS.split(value))
+
+
+def _is_ordinary(piece: str) -> bool:
+    if not piece or _ORDINARY.fullmatch(piece):
+        return True
+    return piece.isalpha() and len(piece) <= _MAX_WORD and piece in {piece.lower(), piece.upper(), piece.capitalize()}
+
+
+def _is_path(value: str) -> bool:
+    pieces = _SEPARATORS.split(value)
+    return bool(_PATHS.fullmatch(value)) and all(len(piece) <= _MAX_ODD or _is_ordinary(piece) for piece in pieces)
+
+
+def _looks_like_key(text: str) -> bool:
+    """Whether it can hardly be anything but a key: it begins as one, or is long and at random."""
+    return bool(_KNOWN.fullmatch(text)) or bool(_RANDOM.fullmatch(text) and not _is_plain(text))
