@@ -127,8 +127,10 @@ class DiskCache:
         text = _encode(response)
         return bool(await self._on_desk(lambda store: store.write(key, text)))
 
-    async def fetch(self, key: str, call: Callable[[], Awaitable[ModelResponse]]) -> tuple[ModelResponse, CacheOutcome]:
-        """Return the reply kept under `key`, or make the call and keep its reply.
+    async def fetch(
+        self, key: str, call: Callable[[], Awaitable[ModelResponse]], fits: Callable[[str], bool] | None = None
+    ) -> tuple[ModelResponse, CacheOutcome]:
+        """Return the reply kept under `key`, or make the call and keep its reply, where it is whole and its text `fits`.
 
         Equal calls at the same time in one event loop make one request. If the one that makes it is cancelled, another
         takes over. If it fails, so do the others where they could only fail the same way (the key is wrong, the prompt
@@ -150,7 +152,7 @@ class DiskCache:
             failures = flight.failures
         flight = flights[key] = _Flight(failures=failures)
         try:
-            flight.response, outcome = await self._get_or_call(key, call)
+            flight.response, outcome = await self._get_or_call(key, call, fits)
         except ModelError as error:
             if failures or isinstance(error, AuthenticationError | ContextLengthError):
                 flight.error = error
@@ -162,13 +164,14 @@ class DiskCache:
         return flight.response, outcome
 
     async def _get_or_call(
-        self, key: str, call: Callable[[], Awaitable[ModelResponse]]
+        self, key: str, call: Callable[[], Awaitable[ModelResponse]], fits: Callable[[str], bool] | None
     ) -> tuple[ModelResponse, CacheOutcome]:
         kept = await self.get(key)
-        if kept is not None:
+        if kept is not None and (fits is None or fits(kept.text)):
             return kept, "hit"
         response = await call()
-        await self.put(key, response)
+        if fits is None or fits(response.text):
+            await self.put(key, response)
         return response, "miss"
 
     def _flights_here(self) -> dict[str, _Flight]:

@@ -46,6 +46,7 @@ class Call:
         options: Further parameters, passed to the adapter.
         parent: Step of the trace that it belongs to.
         cached: Whether the reply may come from the cache and go to it.
+        fits: Tells of a reply's text whether it is one that was asked for: no other is kept. None: every whole one is.
         shown: What the trace shows as the prompt; the last message by default.
         prompt_tokens: Upper bound of the prompt's tokens, where the caller has it already.
     """
@@ -58,6 +59,7 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
     cached: bool = False
+    fits: Callable[[str], bool] | None = None
     shown: str | None = None
     prompt_tokens: int | None = None
 
@@ -187,7 +189,7 @@ class Caller:
             temperature=call.temperature,
             options={**getattr(model.adapter, "default_options", {}), **call.options},
         )
-        response, outcome = await self.cache.fetch(key, pay)
+        response, outcome = await self.cache.fetch(key, pay, call.fits)
         if paid:
             return paid[0]
         values: dict[str, Any] = {"reason": outcome, "data": model.once_paid(response)}

@@ -15,6 +15,8 @@ from pyrlm.subcall_options import failed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    Ask = Callable[[Sequence["Message"], Callable[[str], bool]], Awaitable[str]]
+
     from pyrlm.adapters.base import Message
     from pyrlm.output import OutputSchema
 
@@ -46,10 +48,20 @@ def _compiled(text: str) -> OutputSchema:
     return OutputSchema.of(json.loads(text))
 
 
-async def ask_for_data(ask: Callable[[Sequence[Message]], Awaitable[str]], prompt: str, schema: OutputSchema) -> Any:
-    """Return the data of a reply; else ``NO_ANSWER``, or ``[sub-call failed: reason]`` after a second one does not fit."""
+async def ask_for_data(ask: Ask, prompt: str, schema: OutputSchema) -> Any:
+    """Return the data of a reply; else ``NO_ANSWER``, or ``[sub-call failed: reason]`` after a second one does not fit.
+
+    Args:
+        ask: Asks; also gets what tells whether a reply may be kept in the cache.
+        prompt: The task.
+        schema: What the data has to be.
+    """
+
+    def fits(text: str) -> bool:
+        return is_abstention(text) or not schema.check_text(text).problems
+
     asked = sub_messages(schema_prompt(prompt, schema.whole()))
-    said = await ask(asked)
+    said = await ask(asked, fits)
     if said.startswith(_FAILED):
         return said
     checked = schema.check_text(said)
@@ -57,7 +69,7 @@ async def ask_for_data(ask: Callable[[Sequence[Message]], Awaitable[str]], promp
         return checked.value
     if is_abstention(said):
         return NO_ANSWER
-    again = await ask([*asked, *mend_json(said, checked.told())])
+    again = await ask([*asked, *mend_json(said, checked.told())], fits)
     if again.startswith(_FAILED):
         return again
     checked = schema.check_text(again)

@@ -183,16 +183,26 @@ class SubCalls(Tally):
         async with self._slots:
             if schema is None or not prompt.strip():
                 return await self._answered(sub_messages(prompt), model, max_tokens)
-            return await ask_for_data(lambda asked: self._answered(asked, model, max_tokens), prompt, schema)
+            return await ask_for_data(
+                lambda asked, fits: self._answered(asked, model, max_tokens, fits), prompt, schema
+            )
 
-    async def _answered(self, messages: Sequence[Message], model: Model, max_tokens: int | None) -> str:
+    async def _answered(
+        self,
+        messages: Sequence[Message],
+        model: Model,
+        max_tokens: int | None,
+        fits: Callable[[str], bool] | None = None,
+    ) -> str:
         problem = self._refused("\n".join(message["content"] for message in messages[1:]), model)
         if problem:
             return failed(problem)
         self.stage_made += 1
-        return await self._made(messages, model, max_tokens)
+        return await self._made(messages, model, max_tokens, fits)
 
-    async def _made(self, messages: Sequence[Message], model: Model, max_tokens: int | None) -> str:
+    async def _made(
+        self, messages: Sequence[Message], model: Model, max_tokens: int | None, fits: Callable[[str], bool] | None
+    ) -> str:
         call = Call(
             messages=messages,
             purpose="subcall",
@@ -201,6 +211,7 @@ class SubCalls(Tally):
             temperature=self._options.temperature,
             parent=self.parent,
             cached=True,
+            fits=fits,
         )
         try:
             reply = await self._whole(model, call) if max_tokens is None else await self._caller.ask(model, call)

@@ -15,7 +15,7 @@ from pyrlm.replies import is_abstention, parse_direct
 from pyrlm.routers.response_format import refuses_format, response_format
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pyrlm.adapters.base import Message
     from pyrlm.calls import Reply
@@ -51,14 +51,19 @@ def free(reply: Reply) -> Said:
 async def ask_fitting(ask: Ask, messages: Sequence[Message], schema: OutputSchema, model: Model) -> Said:
     """Ask for an object with answer and quotes; once more, with the errors, where the answer does not fit."""
     reply = await _asked(ask, messages, schema, model)
-    said = _read(reply, schema)
+    said = _said(reply, schema)
     if not said.misfit or reply.cut or reply.response.refusal or not reply.text.strip():
         return said
     try:
         again = await _asked(ask, [*messages, *mend_json(reply.text, said.misfit)], schema, model)
     except PolicyError:
         return said
-    return _read(again, schema)
+    return _said(again, schema)
+
+
+def reply_fits(schema: OutputSchema) -> Callable[[str], bool]:
+    """Return what tells of a reply's text whether it is an answer that fits, or an abstention."""
+    return lambda text: not _read(text, schema).misfit
 
 
 async def _asked(ask: Ask, messages: Sequence[Message], schema: OutputSchema, model: Model) -> Reply:
@@ -76,26 +81,50 @@ async def _asked(ask: Ask, messages: Sequence[Message], schema: OutputSchema, mo
     return await ask(messages, {})
 
 
-def _read(reply: Reply, schema: OutputSchema) -> Said:
-    """Read the object that was asked for; the bare answer is taken too."""
-    found = json_in(reply.text)
-    data = json.loads(found) if found is not None else None
-    if isinstance(data, dict) and "answer" in data and ("found" in data or schema.check_text(reply.text).problems):
-        if data.get("found") is False:
-            return Said(reply=reply, text="", value=None, abstained=True)
-        quotes = data.get("quotes")
-        given = quotes if isinstance(quotes, list) else []
-        return _said(
-            reply, schema.check_text(json.dumps(data["answer"])), tuple(q for q in given if isinstance(q, str))
-        )
-    checked = schema.check_text(reply.text)
-    if is_abstention(reply.text) and (checked.problems or isinstance(checked.value, str)):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the text of a reply holds: an answer, fitting or not, and its quotes; no answer where it abstains."""
+
+    checked: Checked | None = None
+    quotes: tuple[str, ...] = ()
+
+    @property
+    def misfit(self) -> str:
+        return self.checked.told() if self.checked is not None else ""
+
+
+def _said(reply: Reply, schema: OutputSchema) -> Said:
+    read = _read(reply.text, schema)
+    if read.checked is None:
         return Said(reply=reply, text="", value=None, abstained=True)
-    return _said(reply, checked, ())
+    return Said(reply=reply, text=read.checked.text, value=read.checked.value, quotes=read.quotes, misfit=read.misfit)
 
 
-def _said(reply: Reply, checked: Checked, quotes: tuple[str, ...]) -> Said:
-    return Said(reply=reply, text=checked.text, value=checked.value, quotes=quotes, misfit=checked.told())
+def _read(text: str, schema: OutputSchema) -> _Read:
+    """Read the object that was asked for; the bare answer is taken too."""
+    bare = schema.check_text(text)
+    found = json_in(text)
+    data = json.loads(found) if found is not None else None
+    if isinstance(data, dict) and "answer" in data and ("found" in data or bare.problems):
+        inner = schema.check_text(json.dumps(data["answer"]))
+        holds_one = isinstance(data["answer"], dict) and not inner.problems
+        # The fields of an answer may be named as those of the object that was asked for.
+        if not bare.problems and not holds_one and set(data) <= _fields(schema.json_schema):
+            return _Read(checked=bare)
+        return _Read() if data.get("found") is False else _Read(checked=inner, quotes=_quotes(data.get("quotes")))
+    if is_abstention(text) and (bare.problems or isinstance(bare.value, str)):
+        return _Read()
+    return _Read(checked=bare)
+
+
+def _quotes(given: Any) -> tuple[str, ...]:
+    return tuple(quote for quote in given if isinstance(quote, str)) if isinstance(given, list) else ()
+
+
+def _fields(schema: Mapping[str, Any]) -> set[str]:
+    """Return the names of the fields of an object that fits, where the schema or a definition that it points to has any."""
+    target = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    return set(schema.get("$defs", {}).get(target, schema).get("properties", {}))
 
 
 def fit_found(schema: OutputSchema | None, values: Sequence[str]) -> Checked | None:

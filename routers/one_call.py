@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyrlm import prompts
@@ -10,7 +11,7 @@ from pyrlm.calls import Call
 from pyrlm.citations import find_quotes
 from pyrlm.errors import MaxSecondsExceeded
 from pyrlm.prompts_data import direct_json_system
-from pyrlm.routers.fitting import Said, ask_fitting, free
+from pyrlm.routers.fitting import Said, ask_fitting, free, reply_fits
 from pyrlm.routers.prefix import prompt_bound
 from pyrlm.routers.work import Answer
 
@@ -74,8 +75,9 @@ async def ask_once(
 
 async def _said(work: Work, messages: list[Message], shown: str) -> Said:
     async def ask(asked: Sequence[Message], options: dict[str, Any]) -> Reply:
-        return await ask_with_room(work, list(asked), shown, options)
+        return await ask_with_room(work, list(asked), shown, options, fits=fits)
 
+    fits = reply_fits(work.schema) if work.schema is not None else None
     if work.schema is None:
         return free(await ask(messages, {}))
     return await ask_fitting(ask, messages, work.schema, work.root)
@@ -88,10 +90,27 @@ async def _checked(work: Work, quotes: Sequence[str]) -> tuple[tuple[Citation, .
 
 
 async def ask_with_room(
-    work: Work, messages: list[Message], shown: str, options: Mapping[str, Any] | None = None
+    work: Work,
+    messages: list[Message],
+    shown: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    fits: Callable[[str], bool] | None = None,
 ) -> Reply:
     """Ask; a reply that was cut is asked for once more with more room, before anything else is tried."""
-    reply = await _ask(work, messages, shown, work.answer_tokens, options)
+    call = Call(
+        messages=messages,
+        purpose="direct",
+        kind="direct_call",
+        max_tokens=work.answer_tokens,
+        temperature=work.rlm.temperature,
+        options=options or {},
+        cached=True,
+        fits=fits,
+        shown=shown,
+        prompt_tokens=prompt_bound(work.root.counter, messages),
+    )
+    reply = await _ask(work, call)
     if not reply.cut:
         return reply
     more = _more_room(work, messages, reply)
@@ -100,23 +119,10 @@ async def ask_with_room(
         return reply
     reason = f"the reply was cut at {reply.max_tokens} tokens: asked again with {more}"
     work.caller.recorder.record("escalation", reason=reason)
-    return await _ask(work, messages, shown, more, options)
+    return await _ask(work, replace(call, max_tokens=more))
 
 
-async def _ask(
-    work: Work, messages: list[Message], shown: str, max_tokens: int, options: Mapping[str, Any] | None
-) -> Reply:
-    call = Call(
-        messages=messages,
-        purpose="direct",
-        kind="direct_call",
-        max_tokens=max_tokens,
-        temperature=work.rlm.temperature,
-        options=options or {},
-        cached=True,
-        shown=shown,
-        prompt_tokens=prompt_bound(work.root.counter, messages),
-    )
+async def _ask(work: Work, call: Call) -> Reply:
     try:
         async with work.caller.effects.time_limit(work.caller.budget.seconds_left):
             return await _sent(work, call)
