@@ -13,7 +13,7 @@ from pyrlm.guards import better
 from pyrlm.prompts_data import schema_note
 from pyrlm.replies import FinalAnswer, parse_direct, parse_reply
 from pyrlm.root import LAST_CALL_TOKENS
-from pyrlm.turns import candidate_from
+from pyrlm.turns import UnknownVariableError, candidate_from
 
 if TYPE_CHECKING:
     from pyrlm.guards import Candidate
@@ -111,5 +111,5 @@ async def _read(session: Session, reply: Reply) -> Candidate | None:
         final = FinalAnswer(text=prose)
     try:
         return await candidate_from(session, final, None)
-    except LookupError:
+    except UnknownVariableError:
         return None

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ConfigurationError
+from pyrlm.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import TracebackType
 
-__all__ = ["Checked", "OutputSchema", "Problem", "bounded_schema", "json_in"]
+__all__ = ["Checked", "OutputSchema", "Problem", "bounded_schema", "json_in", "problem_of", "shown_input"]
 
 Problem = tuple[str, str]
 """Where an answer does not fit, such as ``items[2].price`` (empty for all of it), and why."""
@@ -21,6 +24,8 @@ Problem = tuple[str, str]
 _MAX_PROBLEMS = 10
 _MAX_MESSAGE = 200
 _MAX_SHOWN = 3_000
+_MAX_INPUT = 60
+_CHECKERS = ("pydantic", "pyrlm", "jsonschema", "dataclasses")
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 
 
@@ -125,6 +130,37 @@ def path_of(steps: Iterable[Any]) -> str:
     for step in steps:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
     return path
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what a check says that raised `error`, and whose code did: a validator of the application's own may do so."""
+    where = _raised_by(error.__traceback__)
+    return "", redact(f"{type(error).__name__}: {error}{f' (raised by {where})' if where else ''}")
+
+
+def _raised_by(tb: TracebackType | None) -> str:
+    while tb is not None:
+        frame = tb.tb_frame
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _CHECKERS:
+            return frame.f_code.co_qualname
+        tb = tb.tb_next
+    return ""
+
+
+class _Shown(reprlib.Repr):
+    def repr_int(self, value: int, level: int) -> str:
+        return (
+            super().repr_int(value, level) if value.bit_length() <= 4 * _MAX_INPUT else f"{value.bit_length():,} bits"
+        )
+
+
+def shown_input(value: Any) -> str:
+    """Return a repr of bounded size of what did not fit, whatever the size of that."""
+    return _shown.repr(value)[:_MAX_INPUT]
+
+
+_shown = _Shown()
+_shown.maxstring = _shown.maxother = _MAX_INPUT
 
 
 def _cut(text: str) -> str:

@@ -12,17 +12,22 @@ from typing import Any
 
 from jsonschema import ValidationError, validators
 from jsonschema.exceptions import SchemaError
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it has no types
 from referencing import Registry
 from referencing.exceptions import Unresolvable
+from referencing.jsonschema import specification_with
 
-from pyrlm.data import json_text, plain
-from pyrlm.output import Checked, OutputSchema, cannot, limited, path_of
+from pyrlm.data import plain
+from pyrlm.output import Checked, OutputSchema, cannot, limited, path_of, problem_of
 from pyrlm.patterns import timed_engine
+from pyrlm.value_text import NoJsonError, exact_json
 
 __all__ = ["JsonSchema"]
 
 _MAX_REFERENCES = 10_000
 _PATTERN_SECONDS = 2.0
+_REFERENCES = ("$ref", "$dynamicRef")
+"""Those that may point anywhere; `$recursiveRef` points to the whole schema."""
 
 
 class JsonSchema(OutputSchema):
@@ -37,24 +42,32 @@ class JsonSchema(OutputSchema):
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.json_schema = schema
-        draft = validators.validator_for(schema, default=validators.validator_for({}))
         try:
             json.dumps(schema)
+            draft = validators.validator_for(schema, default=validators.validator_for({}))
             draft.check_schema(schema)
+            nowhere = _points_nowhere(schema, draft)
         except SchemaError as error:
             place = path_of(error.absolute_path) or "the schema"
             raise cannot(schema, f"it is no valid JSON Schema: {place}: {error.message[:200]}") from None
-        except (TypeError, ValueError, RecursionError) as error:
-            raise cannot(schema, f"it is no JSON ({str(error)[:200]})") from None
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise cannot(schema, f"it is no valid JSON Schema ({str(error)[:200]})") from None
+        if nowhere:
+            raise cannot(
+                schema,
+                f"its reference {nowhere[:100]!r} points to nothing in it; references to other documents are not followed",
+            )
         self._draft = draft
 
     def _check(self, value: Any) -> Checked:
         try:
-            text = json_text(plain(value))
+            text = exact_json(plain(value))
             data = json.loads(text, parse_constant=_no_json)
             problems = self._problems(data)
+        except NoJsonError as error:
+            problems = limited([(path_of(error.path), str(error))])
         except (TypeError, ValueError, RecursionError) as error:
-            return Checked(problems=limited([("", f"{type(error).__name__}: {error}")]))
+            problems = limited([problem_of(error)])
         return Checked(problems=problems) if problems else Checked(value=data, text=text)
 
     def _check_json(self, text: str) -> Checked:
@@ -68,6 +81,28 @@ class JsonSchema(OutputSchema):
             return (("", "the schema or the value is nested too deeply to be checked"),)
         except (Unresolvable, _TooManyError, TimeoutError, re.error, ValueError) as error:
             return (("", f"the schema can't be used: {str(error)[:200]}"),)
+
+
+def _points_nowhere(schema: dict[str, Any], draft: Any) -> str:
+    """Return a reference that can't be resolved, be it in the schema or in what others point to; empty where all can."""
+    specification = specification_with(draft.ID_OF(draft.META_SCHEMA))
+    root = specification.create_resource(schema)
+    waiting = [(root, REGISTRY.resolver_with_root(root))]
+    seen: set[int] = set()
+    while waiting:
+        resource, resolver = waiting.pop()
+        part = resource.contents
+        if not isinstance(part, dict) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        for target in (part[word] for word in _REFERENCES if isinstance(part.get(word), str)):
+            try:
+                found = resolver.lookup(target)
+            except (Unresolvable, ValueError):
+                return str(target)
+            waiting.append((specification.create_resource(found.contents), found.resolver))
+        waiting += [(below, resolver.in_subresource(below)) for below in resource.subresources()]
+    return ""
 
 
 def _no_json(constant: str) -> Any:
@@ -96,9 +131,7 @@ def _guarded(draft: Any) -> Any:
         return follow
 
     bounded: dict[str, Any] = {
-        name: reference(draft.VALIDATORS[name])
-        for name in ("$ref", "$dynamicRef", "$recursiveRef")
-        if name in draft.VALIDATORS
+        name: reference(draft.VALIDATORS[name]) for name in (*_REFERENCES, "$recursiveRef") if name in draft.VALIDATORS
     }
     extend: Callable[..., Any] = validators.extend
     return extend(draft, {**bounded, "pattern": _pattern, "patternProperties": _pattern_properties})

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError
 
-from pyrlm.output import Checked, OutputSchema, cannot, limited, path_of
+from pyrlm.data import plain
+from pyrlm.output import Checked, OutputSchema, cannot, limited, path_of, problem_of, shown_input
+from pyrlm.value_text import holds_long_integer, json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["TypedSchema"]
 
@@ -35,28 +40,33 @@ class TypedSchema(OutputSchema):
             raise cannot(schema, f"pydantic can't use it ({str(error).splitlines()[0][:200]})") from None
 
     def _check(self, value: Any) -> Checked:
-        try:
-            return self._typed(self._adapter.validate_python(value))
-        except ValidationError as error:
-            return _failed(error)
+        return self._fitted(self._adapter.validate_python, value)
 
     def _check_json(self, text: str) -> Checked:
+        return self._fitted(self._adapter.validate_json, text)
+
+    def _fitted(self, validate: Callable[[Any], Any], given: Any) -> Checked:
         try:
-            return self._typed(self._adapter.validate_json(text))
+            value = validate(given)
+            return Checked(value=value, text=self._json(value, written=not holds_long_integer(given)))
         except ValidationError as error:
             return _failed(error)
+        except Exception as error:  # noqa: BLE001 - validators and serializers of the application's own raise anything
+            return Checked(problems=limited([problem_of(error)]))
 
-    def _typed(self, value: Any) -> Checked:
-        try:
-            text = self._adapter.dump_json(value).decode("utf-8")
-        except (PydanticSerializationError, UnicodeDecodeError):  # bytes that are no UTF-8
-            text = str(value)
-        return Checked(value=value, text=text)
+    def _json(self, value: Any, *, written: bool) -> str:
+        """Return the JSON of a value that fits; of what JSON can't hold, such as bytes that are no UTF-8, a string."""
+        if written:
+            try:
+                return self._adapter.dump_json(value).decode("utf-8")
+            except (PydanticSerializationError, UnicodeError):
+                pass
+        return json_text(plain(self._adapter.dump_python(value)))
 
 
 def _failed(error: ValidationError) -> Checked:
     problems = (
-        (path_of(item["loc"]), f"{item['msg']} (got {item['input']!r:.60})")
+        (path_of(item["loc"]), f"{item['msg']} (got {shown_input(item['input'])})")
         for item in error.errors(include_url=False, include_context=False)
     )
     return Checked(problems=limited(problems))

@@ -188,7 +188,7 @@ class SubAgents:
         own, given = self._session.inputs.material, inputs.material
         if own is None or given is None:
             return ""
-        if not given.len_chars():
+        if not given.len_chars() or (inputs.data is not None and not inputs.data.data):
             return "the context was empty"
         held = await asyncio.to_thread(share_held, given.texts, own.texts)
         if held < _NEARLY_ALL:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyrlm import prompts
 from pyrlm.errors import InvalidRepliesExceeded, ReplCrashedError, RunStalled, WireError
@@ -14,6 +13,7 @@ from pyrlm.guards import Candidate, Facts, better, is_grounded, objection
 from pyrlm.lasting import binds
 from pyrlm.replies import FinalAnswer, is_abstention, parse_direct, parse_reply
 from pyrlm.typed_answers import fitted, spelled_out
+from pyrlm.value_text import as_text
 
 if TYPE_CHECKING:
     from pyrlm.calls import Reply
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from pyrlm.replies import Reply as Parsed
     from pyrlm.session import Session
 
-__all__ = ["Continue", "Finished", "as_text", "candidate_from", "take"]
+__all__ = ["Continue", "Finished", "UnknownVariableError", "candidate_from", "take"]
+
+_STEP = re.compile(r"<step \d+>")
+"""Name of a piece of code in an error: the same code has another one each time that it runs."""
+
+
+class UnknownVariableError(LookupError):
+    """An answer names a variable that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ async def take(session: Session, reply: Reply) -> Finished | Continue:
 
 
 def _observed(session: Session, code: str, result: Execution) -> Continue:
-    warning = session.stall.note(code, f"{result.stdout}\n{result.error}")
+    warning = session.stall.note(code, f"{result.stdout}\n{_STEP.sub('<step>', result.error or '')}")
     if session.stall.stuck:
         raise RunStalled(f"The same code ran {session.stall.repeats + 1} times in a row with the same outcome.")
     if session.subcalls.limit_met is not None and session.subcalls.limit_told and session.subcalls.refused:
@@ -108,7 +115,7 @@ async def _answered(session: Session, final: FinalAnswer | None, result: Executi
         return _turned_back(session, "code failed", prompts.FAILED_BESIDE_FINAL, seen)
     try:
         candidate = await candidate_from(session, final, result)
-    except LookupError as error:
+    except UnknownVariableError as error:
         names = ", ".join(variable.name for variable in session.repl.variables) or "none yet"
         return _turned_back(
             session, "no such variable", f"There is no variable {error.args[0]!r}. Variables: {names}.", seen
@@ -163,7 +170,7 @@ async def candidate_from(session: Session, final: FinalAnswer | None, result: Ex
     """Return the answer that a reply proposes: by a call in its code, by its text, or by the variable of the option.
 
     Raises:
-        LookupError: A named variable does not exist.
+        UnknownVariableError: A named variable does not exist.
         WireError: Its value can't be handed over.
     """
     beside = f"{result.stdout}\n{result.error or ''}" if result is not None else None
@@ -173,7 +180,10 @@ async def candidate_from(session: Session, final: FinalAnswer | None, result: Ex
     if final is not None and final.may_be_name and any(final.text == known.name for known in session.repl.variables):
         name = final.text
     if name is not None:
-        value = await session.repl.get(name)
+        try:
+            value = await session.repl.get(name)
+        except LookupError as error:
+            raise UnknownVariableError(name) from error
         return await _checked(session, Candidate(value=value, text=as_text(value), literal=False, beside=beside))
     assert final is not None
     return await _checked(session, spelled_out(final.text or "", session.schema, beside))
@@ -202,15 +212,3 @@ async def _checked(session: Session, candidate: Candidate) -> Candidate:
     """Look the quotes up in the text and in the index, and hold the answer against the schema."""
     citations, missing = await check_quotes(candidate.quotes, session.inputs.quotable, session.searches)
     return fitted(replace(candidate, citations=citations, missing=missing), session.schema)
-
-
-def as_text(value: Any) -> str:
-    """Return an answer as a string: text as it is, data as JSON where JSON can hold it, else Python's own form."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict | list | bool) or value is None:
-        try:
-            return json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError):
-            return str(value)
-    return str(value)

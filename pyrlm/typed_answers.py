@@ -43,7 +43,8 @@ def spelled_out(text: str, schema: OutputSchema | None, beside: str | None) -> C
 
 
 def _typed(candidate: Candidate, checked: Checked) -> Candidate:
-    said = " ".join(_leaves(json.loads(checked.text))) if checked.text[:1] in '{["' else checked.text
+    # Integers as they are written: Python reads no more than 4,300 digits.
+    said = " ".join(_leaves(json.loads(checked.text, parse_int=str))) if checked.text[:1] in '{["' else checked.text
     return replace(candidate, value=checked.value, text=checked.text, typed=True, said=said)
 
 

@@ -221,6 +221,6 @@ def test_from_files_reads_and_keeps_what_was_skipped(tmp_path):
 
 
 def test_no_documents_are_a_context_too():
-    context = Context.of([])
+    context = Context.from_documents([])
     assert (len(context), context.find("a"), context.chunk(5), context.document_lengths()) == (0, [], [], [])
     assert context, "an empty context is still a context"

@@ -196,7 +196,7 @@ def test_without_a_text_nothing_is_asked():
             SmartRouter(adapter).run(QUERY, **run)
         assert adapter.calls == []
         assert [step.kind for step in caught.value.trace.steps] == ["run_started"]
-    for empty in ("", [], [""]):
+    for empty in ("", [""]):
         result, adapter = route([], context=empty)
         assert (result.status, result.method, adapter.calls) == ("unanswered", "refuse", [])
         assert "empty" in result.notes[0]

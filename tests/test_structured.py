@@ -323,13 +323,12 @@ def test_schemas_are_shown_bounded():
 @pytest.mark.parametrize(
     ("schema", "value", "told"),
     [
-        ({"$ref": "http://127.0.0.1:9/schema.json"}, 1, "Unresolvable"),
         ({"$ref": "#"}, 1, "too deeply"),
         ({"pattern": "^(a+)+$"}, "a" * 60 + "b", "does not match|did not end"),
         ({"$defs": {**{f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)}, "d40": {}}, "$ref": "#/$defs/d0"}, 1, "followed 10,000 times"),
         ({"type": "number"}, math.nan, "NaN"),
     ],
-    ids=["remote", "endless", "pattern", "explosion", "nan"],
+    ids=["endless", "pattern", "explosion", "nan"],
 )  # fmt: skip
 def test_a_hostile_json_schema_ends(schema, value, told):
     checked = OutputSchema.of(schema).check_value(value)
