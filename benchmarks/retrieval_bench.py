@@ -31,9 +31,9 @@ import tantivy
 
 from pyrlm.retrievers.chunking import Chunker
 from pyrlm.retrievers.embedded import EmbeddedRetriever
+from pyrlm.retrievers.engine import HEAP_BYTES_A_THREAD, threads
 from pyrlm.retrievers.protocol import Document
 from pyrlm.retrievers.records import analyzer
-from pyrlm.retrievers.writing import HEAP_BYTES_A_THREAD, threads
 
 DIMENSIONS = 384
 CUT = Chunker(size=360, overlap=0)  # one paragraph a passage

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["expand"]
 
+_INDEX = ("manifest.json", os.path.join("text", "meta.json"))  # noqa: PTH118 - paths stay strings, as they were given
+"""What a folder holds that is an index of `pyrlm`."""
+
 _MADE = frozenset({"node_modules", "__pycache__", "site-packages", "venv", "CVS", "_darcs"})
 
 
 def expand(arguments: list[str], skip: Callable[[Skipped], None]) -> Iterator[str]:
     """Yield the files that `arguments` name: files, folders with all below, globs (``**`` too), ``-`` as it is.
 
-    In folders, names that begin with a dot, virtual environments and folders such as ``node_modules`` are passed over
-    in silence; an argument that names nothing is reported to `skip`. Links to folders are followed once.
+    In folders, names that begin with a dot, virtual environments, indices of `pyrlm` and folders such as ``node_modules``
+    are passed over in silence; an argument that names nothing is reported to `skip`. Links to folders are followed once.
     """
     seen: set[str] = set()
     for argument in arguments:
@@ -38,7 +41,7 @@ def expand(arguments: list[str], skip: Callable[[Skipped], None]) -> Iterator[st
 
 def _why_nothing(argument: str) -> str:
     if os.path.isdir(argument):  # noqa: PTH112 - paths stay strings, as they were given
-        return "no files in this folder"
+        return "an index, no documents" if _is_index(argument) else "no files in this folder"
     if glob.has_magic(argument):
         return "no file matches"
     return "no such file or folder"
@@ -48,7 +51,7 @@ def _of_argument(argument: str, skip: Callable[[Skipped], None]) -> Iterator[str
     if argument == "-" or not argument:
         yield from ["-"] if argument else []
     elif os.path.isdir(argument):  # noqa: PTH112
-        yield from _below(argument, skip)
+        yield from [] if _is_index(argument) else _below(argument, skip)
     elif os.path.lexists(argument) or not glob.has_magic(argument):
         yield from [argument] if os.path.lexists(argument) else []
     elif "**" in argument:
@@ -99,6 +102,10 @@ def _entries(folder: str) -> Iterator[str]:
     """Yield what a folder holds but for hidden names and what programs made: packages, caches, environments."""
     for name in os.listdir(folder):  # noqa: PTH208
         path = os.path.join(folder, name)  # noqa: PTH118
-        made = name in _MADE or os.path.exists(os.path.join(path, "pyvenv.cfg"))  # noqa: PTH110, PTH118
+        made = name in _MADE or os.path.exists(os.path.join(path, "pyvenv.cfg")) or _is_index(path)  # noqa: PTH110, PTH118
         if not name.startswith(".") and not (made and os.path.isdir(path)):  # noqa: PTH112
             yield path
+
+
+def _is_index(folder: str) -> bool:
+    return all(os.path.exists(os.path.join(folder, name)) for name in _INDEX)  # noqa: PTH110, PTH118

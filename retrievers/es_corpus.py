@@ -16,7 +16,7 @@ from pyrlm.retrievers.opening import chunker_for, default_chunker
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyrlm.retrievers.chunking import PassageSplitter
     from pyrlm.retrievers.embeddings import Embedder
@@ -118,6 +118,7 @@ class Corpus:
         progress: ProgressCallback | None = None,
         total: int | None = None,
         remove_missing: bool = False,
+        keep: Callable[[str], bool] | None = None,
         stop: threading.Event | None = None,
         made_with: Manifest | None = None,
     ) -> IndexReport:
@@ -134,6 +135,7 @@ class Corpus:
             progress: Called a few times a second.
             total: Number of documents in the stream, for the remaining time in `progress`.
             remove_missing: Delete the documents of the index that the stream does not hold.
+            keep: Says of a document's id that it stays nevertheless.
             stop: Set it to end early.
             made_with: Manifest of the index that `documents` come from; a new index is made in the same way.
 
@@ -149,9 +151,8 @@ class Corpus:
         run.seen = set() if remove_missing else None
         report = await run.run(documents)
         if run.seen is not None and not report.interrupted:
-            missing = [
-                doc_id async for doc_id in document_ids(self._connection, layout.index) if doc_id not in run.seen
-            ]
+            ids = document_ids(self._connection, layout.index)
+            missing = [doc_id async for doc_id in ids if doc_id not in run.seen and not (keep and keep(doc_id))]
             report.deleted = await self.adelete(missing)
         return report
 

@@ -36,6 +36,8 @@ BATCH_DOCUMENTS: Final = 500
 BATCH_CHARS: Final = 4_000_000
 EMBED_PASSAGES: Final = 256
 BAD_REQUEST: Final = 400
+_END: Final = object()
+"""Behind the last of a stream, which may hold anything."""
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class Indexing:
         self._tally = Tally(progress, total)
         self._report = self._tally.report
         self._read = 0
-        self._kept_back: Document | StoredDocument | None = None
+        self._kept_back: object = _END
         self.seen: set[str] | None = None
 
     async def run(self, documents: Iterable[Document | StoredDocument]) -> IndexReport:
@@ -154,21 +156,21 @@ class Indexing:
             if self._stop is not None and self._stop.is_set():
                 batch.stopped = batch.ended = True
                 break
-            item = self._kept_back or next(stream, None)
-            self._kept_back = None
-            if item is None:
+            item = next(stream, _END) if self._kept_back is _END else self._kept_back
+            self._kept_back = _END
+            if item is _END:
                 batch.ended = True
                 break
             document = item.document if isinstance(item, StoredDocument) else item
-            if getattr(document, "doc_id", None) in ids:
+            if str(getattr(document, "doc_id", "")) in ids:
                 self._kept_back = item  # a batch holds a document once, so that its versions keep their order
                 break
             self._read += 1
             work = self._checked(item, document)
             if work is not None:
-                ids.add(document.doc_id)
+                ids.add(work.record.document.doc_id)
                 batch.works.append(work)
-                chars += len(document.content)
+                chars += len(work.record.document.content)
         return batch
 
     def _checked(self, item: object, document: object) -> Work | None:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.engine import engine_errors, engine_writer, made_or_unmade
 from pyrlm.retrievers.graph import check_installed
 from pyrlm.retrievers.linking import link
 from pyrlm.retrievers.manifest import Manifest
 from pyrlm.retrievers.opening import advice, check_embedder, chunker_for, create
 from pyrlm.retrievers.reading import Reader, Snapshot, open_engine
 from pyrlm.retrievers.results import stored_document
-from pyrlm.retrievers.writing import Indexing, engine_errors, engine_writer
+from pyrlm.retrievers.writing import Indexing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pyrlm.retrievers.chunking import PassageSplitter
     from pyrlm.retrievers.embeddings import Embedder
@@ -109,6 +110,7 @@ class IndexFolder:
         progress: ProgressCallback | None = None,
         total: int | None = None,
         remove_missing: bool = False,
+        keep: Callable[[str], bool] | None = None,
         stop: threading.Event | None = None,
     ) -> IndexReport:
         """Add documents, and replace those whose content, title or metadata changed.
@@ -122,6 +124,7 @@ class IndexFolder:
             progress: Called a few times a second and after each commit.
             total: Number of documents in the stream, for the remaining time in `progress`.
             remove_missing: Delete the documents of the index that the stream does not hold.
+            keep: Says of a document's id that it stays nevertheless.
             stop: Set it to end early, with what was read committed.
 
         Returns:
@@ -131,27 +134,34 @@ class IndexFolder:
             RetrieverError: Another writer is at work, the disk is full, or the embedder failed for good. What `progress`
                 had acknowledged is safe.
         """
-        with self._writing:
-            manifest = create(self.path, self._embedder, self._chunker)
-            index = open_engine(self.path)
-            with engine_writer(index, self.path) as writer:
-                # Another process may have added fields until the lock was ours.
-                manifest = Manifest.read(self.path) or manifest
-                run = Indexing(
-                    writer,
-                    self._open(),
-                    manifest,
-                    self.path,
-                    chunker=chunker_for(manifest, self._chunker),
-                    embedder=self._embedder,
-                    progress=progress,
-                    total=total,
-                )
-                report = run.run(documents, stop=stop, remove_missing=remove_missing)
-            if manifest.embedder is not None:
+        with self._writing, made_or_unmade(self.path):
+            report = self._write(documents, progress, total, stop=stop, remove_missing=remove_missing, keep=keep)
+            snapshot = self._snapshot()
+            if snapshot.manifest.embedder is not None:
                 report.advice = link(self._open(), self._approximate, report, stop=stop, progress=progress)
-        report.advice = report.advice or advice(manifest, self.count_passages())
+        report.advice = report.advice or advice(snapshot.manifest, snapshot.passages)
         return report
+
+    def _write(
+        self, documents: Iterable[Document], progress: ProgressCallback | None, total: int | None, **options: Any
+    ) -> IndexReport:
+        manifest = create(self.path, self._embedder, self._chunker)
+        index = open_engine(self.path)
+        with engine_writer(index, self.path) as writer:
+            # Another process may have added fields until the lock was ours, or put another index in its place.
+            manifest = Manifest.read(self.path) or manifest
+            check_embedder(manifest, self._embedder, self.path)
+            run = Indexing(
+                writer,
+                self._open(),
+                manifest,
+                self.path,
+                chunker=chunker_for(manifest, self._chunker),
+                embedder=self._embedder,
+                progress=progress,
+                total=total,
+            )
+            return run.run(documents, **options)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Delete documents; ids that are not there are passed over.
@@ -193,4 +203,7 @@ class IndexFolder:
             return self._reader
 
     def _snapshot(self) -> Snapshot:
-        return self._open().snapshot()
+        snapshot = self._open().snapshot()
+        # The folder may have been replaced by another index since it was opened.
+        check_embedder(snapshot.manifest, self._embedder, self.path)
+        return snapshot

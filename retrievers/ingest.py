@@ -7,8 +7,11 @@ named ``path#number``. Lines of JSON that name themselves (``{"doc_id": …, "co
 
 from __future__ import annotations
 
+import asyncio
+import glob
 import gzip
 import inspect
+import itertools
 import json
 import os
 from dataclasses import dataclass, field
@@ -36,6 +39,7 @@ JSON_LINES: Final = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 MANY_DOCUMENTS: Final = (*JSON_LINES, ".json", ".json.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".tab", ".tab.gz")
 ANY_SIZE: Final = 1 << 62
 TITLE_CHARS: Final = 200
+_BROKEN_LINES: Final = "lines are no documents (doc_id, content) and were passed over"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,28 +83,73 @@ def count_documents(paths: Paths) -> int | None:
 def ingest(paths: Paths, retriever: Any, **options: Any) -> IngestReport:
     """Index files. Ctrl-C leaves a usable index, and the same call goes on where it stopped.
 
+    Paths that hold no document at all change nothing: no index is made, and nothing deleted. With ``remove_missing`` what
+    was passed over is not missing: documents of files that could not be read stay.
+
     Args:
         paths: Files, folders, globs, ``"-"``.
         retriever: One whose `index` is a plain method, such as `EmbeddedRetriever`; for others there is `aingest`.
-        **options: For its `index`: progress, total, remove_missing, stop.
+        **options: For its `index`: progress, total, remove_missing (then it gets ``keep`` too), stop.
 
     Raises:
-        ConfigurationError: `index` has to be awaited.
+        ConfigurationError: `index` has to be awaited; or ``remove_missing`` is asked for, and a path names nothing.
         RetrieverError: Indexing failed as a whole.
     """
     if inspect.iscoroutinefunction(retriever.index):
         raise ConfigurationError(f"{type(retriever).__name__}.index has to be awaited: use `await aingest(…)`")
     report = IngestReport()
-    report.index = retriever.index(documents_from(paths, report.read), **options)
+    documents = documents_from(paths, report.read)
+    options = _careful(paths, report.read, options)
+    first = next(documents, None)
+    if first is not None:
+        report.index = retriever.index(itertools.chain([first], documents), **options)
     return report
 
 
 async def aingest(paths: Paths, retriever: Any, **options: Any) -> IngestReport:
     """Index files from a running loop, with any retriever; see `ingest`."""
     report = IngestReport()
-    index = getattr(retriever, "aindex", retriever.index)
-    report.index = await acall(index, documents_from(paths, report.read), **options)
+    documents = documents_from(paths, report.read)
+    options = _careful(paths, report.read, options)
+    first = await asyncio.to_thread(next, documents, None)
+    if first is not None:
+        index = getattr(retriever, "aindex", retriever.index)
+        report.index = await acall(index, itertools.chain([first], documents), **options)
     return report
+
+
+def _careful(paths: Paths, report: ReadReport, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of an `index` that deletes what is missing only where that is known.
+
+    Raises:
+        ConfigurationError: A path names nothing: a slip of the pen would empty the index.
+    """
+    if not options.get("remove_missing"):
+        return options
+    for path in _given(paths):
+        if path != "-" and not os.path.lexists(path) and not glob.glob(path, recursive=True):  # noqa: PTH207 - as given
+            raise ConfigurationError(
+                f"no such file or folder: {path!r}; what is missing is deleted only where all paths are there: correct "
+                "the path, or leave it out"
+            )
+    return options | {"keep": lambda doc_id: _may_be_there(doc_id, report)}
+
+
+def _may_be_there(doc_id: str, report: ReadReport) -> bool:
+    """Whether a document may come from what was passed over."""
+    if any(_BROKEN_LINES in note.text for note in report.notes):
+        return True  # lines name their documents as they like
+    for skipped in report.skipped:
+        if skipped.path.lower().endswith(JSON_LINES):
+            return True
+        name = _name(skipped.path)
+        if name in {".", doc_id} or doc_id.startswith((f"{name}#", f"{name}/")):
+            return True
+    return False
+
+
+def _name(source: str) -> str:
+    return "<stdin>" if source == "-" else PurePath(os.path.normpath(source)).as_posix()
 
 
 def _given(paths: Paths) -> list[str]:
@@ -112,7 +161,7 @@ def _ignore(_: object) -> None:
 
 
 def _as_document(read: FileDocument) -> Document:
-    name = PurePath(os.path.normpath(read.source)).as_posix()
+    name = _name(read.source)
     metadata = {**read.metadata(), "source": name}
     if read.record is not None:
         return Document(f"{name}#{read.record}", read.text, metadata, _record_title(read.text))
@@ -171,8 +220,7 @@ def _self_named(path: str, report: ReadReport) -> Iterator[Document]:
         return
     finally:
         if broken:
-            lines = f"{len(broken)} lines are no documents (doc_id, content) and were passed over"
-            report.notes.append(Note(path, f"{lines}, the first is line {broken[0]}"))
+            report.notes.append(Note(path, f"{len(broken)} {_BROKEN_LINES}, the first is line {broken[0]}"))
     report.files += 1
 
 

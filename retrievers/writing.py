@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import time
 from typing import TYPE_CHECKING, Final
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.embeddings import embed, passage_input
+from pyrlm.retrievers.engine import engine_errors
 from pyrlm.retrievers.records import Record, prepare, tantivy_document
 from pyrlm.retrievers.reports import Tally
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import tantivy
@@ -27,56 +27,12 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.reading import Reader, Snapshot
     from pyrlm.retrievers.reports import IndexReport, ProgressCallback
 
-__all__ = ["Indexing", "engine_errors", "engine_writer", "threads"]
+__all__ = ["Indexing"]
 
 COMMIT_PASSAGES: Final = 20_000
 """A commit costs 15 ms and a segment: fewer are faster, more lose less to a crash."""
 COMMIT_SECONDS: Final = 10.0
 EMBED_PASSAGES: Final = 256
-HEAP_BYTES_A_THREAD: Final = 64_000_000
-
-
-def threads() -> int:
-    """Threads of the engine's writer: one core is left to Python."""
-    return max(1, min(4, (os.cpu_count() or 1) - 1))
-
-
-@contextlib.contextmanager
-def engine_writer(index: tantivy.Index, folder: Path) -> Iterator[tantivy.IndexWriter]:
-    """The one writer of a folder. What was not committed when the block ends is dropped.
-
-    Raises:
-        RetrieverError: Another writer holds the folder, or the engine failed (a full disk, say).
-    """
-    try:
-        writer = index.writer(HEAP_BYTES_A_THREAD * threads(), threads())
-    except ValueError as error:
-        if "Lock" in str(error):
-            raise RetrieverError(
-                f"another writer is at work in {folder}: an index takes one at a time; wait for it, or stop it",
-                retryable=True,
-            ) from error
-        raise RetrieverError(f"can't write the index at {folder}: {error}") from error
-    try:
-        yield writer
-    except BaseException:
-        with contextlib.suppress(ValueError):
-            writer.rollback()
-        raise
-    finally:
-        # Also what lets go of the folder's lock.
-        with contextlib.suppress(ValueError):
-            writer.wait_merging_threads()
-
-
-@contextlib.contextmanager
-def engine_errors(folder: Path) -> Iterator[None]:
-    """Name what failed where the engine raises: a full disk, a folder that was removed."""
-    try:
-        yield
-    except ValueError as error:
-        hint = "; is the disk full, or the folder read-only?" if "writer was killed" in str(error) else ""
-        raise RetrieverError(f"writing the index at {folder} failed: {error}{hint}") from error
 
 
 class Indexing:
@@ -120,11 +76,16 @@ class Indexing:
         self._uncommitted: dict[str, str] = {}
         self._waiting: list[tuple[Record, list[Passage]]] = []
         self._written: set[str] = set()
-        self._acknowledged = self._waiting_passages = self._passages_since_commit = 0
+        self._read = self._acknowledged = self._waiting_passages = self._passages_since_commit = 0
         self._new_fields = False
 
     def run(
-        self, documents: Iterable[Document], *, stop: threading.Event | None = None, remove_missing: bool = False
+        self,
+        documents: Iterable[Document],
+        *,
+        stop: threading.Event | None = None,
+        remove_missing: bool = False,
+        keep: Callable[[str], bool] | None = None,
     ) -> IndexReport:
         """Index the stream; see `EmbeddedRetriever.index`."""
         seen: set[str] = set()
@@ -133,9 +94,10 @@ class Indexing:
                 if stop is not None and stop.is_set():
                     self._report.interrupted = True
                     break
+                self._read += 1
                 self._take(document)
                 if remove_missing:
-                    seen.add(getattr(document, "doc_id", ""))
+                    seen.add(str(getattr(document, "doc_id", "")))
                 if self._is_due():
                     self._commit()
                 self._show()
@@ -148,7 +110,7 @@ class Indexing:
             raise
         self._flush()
         if remove_missing and not self._report.interrupted:
-            self._remove_all_but(seen)
+            self._remove_all_but(seen, keep)
         self._commit()
         return self._tally.done()
 
@@ -161,7 +123,7 @@ class Indexing:
             passages = list(self._chunker.split(document.content))
             _check_cover(passages, document.content)
         except RetrieverError as error:
-            self._tally.fail(getattr(document, "doc_id", None), self._report.documents, str(error))
+            self._tally.fail(getattr(document, "doc_id", None), self._read, str(error))
             return
         self._uncommitted[document.doc_id] = record.version
         self._add_fields(record)
@@ -234,10 +196,10 @@ class Indexing:
         self._acknowledged = self._report.indexed + self._report.unchanged
         self._show(now=True)
 
-    def _remove_all_but(self, seen: set[str]) -> None:
+    def _remove_all_but(self, seen: set[str], keep: Callable[[str], bool] | None) -> None:
         with engine_errors(self._folder):
             for doc_id in self._snapshot.ids():
-                if doc_id not in seen:
+                if doc_id not in seen and not (keep is not None and keep(doc_id)):
                     self._writer.delete_documents_by_term("doc", doc_id)
                     self._report.deleted += 1
 

@@ -123,7 +123,10 @@ def _move(source: Path, target: Any, **options: Any) -> IndexReport:
     if manifest is None:
         raise ConfigurationError(f"there is no index at {source}")
     corpus = EmbeddedRetriever(source)
-    report: IndexReport = target.index(corpus.documents(), total=corpus.count(), made_with=manifest, **options)
+    total = corpus.count()
+    if not total:
+        raise ConfigurationError(f"Nothing to index in {source}.")
+    report: IndexReport = target.index(corpus.documents(), total=total, made_with=manifest, **options)
     return report
 
 
