@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["is_secret", "register_named"]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_PASSWORD = re.compile(r"\w*password|passwd|pwd|passphrase|credentials?")
+_PASSWORD = re.compile(r"\w*password|passwd|pwd|passphrase|credentials?|(?:pg|db)pass")
 _SAYS_SO = re.compile(
     r"secrets?|\w*token|(?:api|access|auth|private|secret|session)keys?|authorization|bearer|\w*cookie"
 )

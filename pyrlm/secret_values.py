@@ -1,7 +1,8 @@
 """What is secret in an environment, in headers, in arguments and in addresses that an application hands to a program.
 
 A registered secret is blanked out of every text of the process, documents included. So a value is one where its name
-says so, or where it is too odd to stand in a document by chance: numbers, words, paths and plain addresses are none.
+says so (`pyrlm.secret_names`), or where it is too odd to stand in a document by chance: numbers, words, paths and plain
+addresses are none.
 """
 
 from __future__ import annotations
@@ -13,21 +14,13 @@ import re
 from typing import TYPE_CHECKING
 
 from pyrlm.redact import register_secret
+from pyrlm.secret_names import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["names_a_secret", "register_address", "register_arguments", "register_named"]
+__all__ = ["register_address", "register_arguments", "register_values"]
 
-_SURE_NAME = re.compile(
-    r"(?i)(passw(or)?d|passphrase|pwd|secret|authorization|credentials?|(^|[^a-z]|pg|db|api|user|smtp)pass"
-    r"|(api|access|auth|secret|private|service|account|bearer|session|refresh)[ _.-]?(key|token))[_-]?\d*$"
-)
-"""Names of values that are secret, whatever they look like."""
-_LIKELY_NAME = re.compile(
-    r"(?i)key(?!word|board|space|stone|frame|cloak)|token(?!iz)|secret|passw|passphrase|auth(?!or)|authori[sz]|credential|cookie"
-    r"|bearer|session([ _-]?id)?$|(^|[^a-z])(pat|pass|pwd|dsn|jwt|sid|cred|creds|webhook)([^a-z]|$)|(pass|pwd)$"
-)
 _KNOWN = re.compile(
     r"((sk|pk|rk)[-_]|glpat-|pypi-|xox[a-z]-|xapp-|(gh[opsur]|github_pat|hf|npm|ntn|sbp|dop_v1|shpat|shpss|lin_api)_)"
     r"(?=[\w-]*([A-Za-z0-9]{16}|\d))[\w-]{12,}|(AKIA|ASIA|AIza|ya29\.|eyJ)[\w.-]{12,}"
@@ -55,18 +48,11 @@ _RANDOM = re.compile(
 )
 _MAX_WORD = 20
 _MAX_ODD = 12  # of a part of a path: a temporary folder
-_MIN_WORD = 8  # a word under the name of a password
-_MIN_NAMED = 12  # an identifier of several words, unlike SORT_KEY=created_at
-_MIN_OTHER = 8
+_LEAST = 8
 _MIN_LINE = 24  # of a value of several lines: a certificate, a private key
 
 
-def names_a_secret(name: str) -> bool:
-    """Whether what has this name is likely to be secret."""
-    return bool(_LIKELY_NAME.search(name))
-
-
-def register_named(named: Mapping[str, str]) -> None:
+def register_values(named: Mapping[str, str]) -> None:
     """Register the values of variables or headers: all but those that are plainly harmless."""
     for name, value in named.items():
         _register(name, value)
@@ -77,10 +63,9 @@ def register_arguments(arguments: Sequence[str]) -> None:
     flag = ""
     for argument in arguments:
         assigned = _ASSIGNED.fullmatch(argument)
-        if assigned and "://" not in assigned[0][: assigned.start(2) + 2] and names_a_secret(assigned[1]):
-            _register(assigned[1], assigned[2])
-        elif names_a_secret(flag) and not argument.startswith("--"):
-            _register(flag, argument)
+        name, value = (assigned[1], assigned[2]) if assigned else (flag, argument)
+        if _is_named(name, value) and not value.startswith(("--", "//")):
+            _register(name, value)
         _register_parts(argument)
         for word in re.split(r"[\s=:,;\"']+", _ADDRESS.sub(" ", argument)):
             if _looks_like_key(word):
@@ -103,11 +88,11 @@ def register_address(address: str) -> None:
         for secret in (address, f"{login}@"):
             register_secret(secret)
         for secret in (password or user, unquote(password or user)):
-            if _is_secret("password", secret):
+            if _is_named("password", secret):
                 register_secret(secret)
         register_secret(base64.b64encode(unquote(login).encode()).decode())
     for name, value in [*parse_qsl(parts.query), *parse_qsl(parts.fragment)]:
-        if (names_a_secret(name) and _is_secret(name, value)) or _looks_like_key(value):
+        if _is_named(name, value) or _looks_like_key(value):
             register_secret(value)
     for part in parts.path.split("/"):
         if _looks_like_key(part):
@@ -135,7 +120,7 @@ def _register_login(scheme: str, secret: str) -> None:
         with contextlib.suppress(binascii.Error, UnicodeDecodeError):
             found.append(base64.b64decode(secret).decode().partition(":")[2])
     for value in found:
-        if _is_secret("authorization", value):
+        if _is_named("authorization", value):
             register_secret(value)
 
 
@@ -145,7 +130,7 @@ def _register_parts(text: str) -> None:
         register_address(address)
     for found in _PAIR.finditer(_ADDRESS.sub(" ", text)):
         value = next((part for part in found.groups()[1:] if part), "").strip()
-        if names_a_secret(found[1]) and _is_secret(found[1], value):
+        if _is_named(found[1], value):
             register_secret(value)
             scheme = _SCHEME.match(value)
             if scheme:
@@ -153,25 +138,26 @@ def _register_parts(text: str) -> None:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    if _NOTHING.fullmatch(value) or (value.isdigit() and len(value) <= _MIN_OTHER) or _is_path(value):
+    return _is_named(name, value) or _looks_secret(value)
+
+
+def _is_named(name: str, value: str) -> bool:
+    return is_secret(name, value) and not _is_harmless(value)
+
+
+def _looks_secret(value: str) -> bool:
+    if _is_harmless(value):
         return False
-    if _KNOWN.search(value):
-        return True
-    if _SURE_NAME.search(name):
-        return len(value) >= _MIN_WORD or not _is_word(value)
-    if not _is_plain(value):
-        return names_a_secret(name) or len(value) >= _MIN_OTHER
-    identifier = len(value) >= _MIN_NAMED and not _is_word(value) and not re.search(r"\s", value)
-    return names_a_secret(name) and identifier and any(map(str.isalpha, value))
+    return bool(_KNOWN.search(value)) or (len(value) >= _LEAST and not _is_plain(value))
 
 
-def _is_word(value: str) -> bool:
-    return value.isalpha() and _is_ordinary(value)
+def _is_harmless(value: str) -> bool:
+    return bool(_NOTHING.fullmatch(value)) or _is_path(value)
 
 
 def _is_plain(value: str) -> bool:
     """Whether it is made of words and short numbers only, as names, versions, addresses, dates and locales are."""
-    return _is_path(value) or all(_is_ordinary(piece) for piece in _SEPARATORS.split(value))
+    return all(_is_ordinary(piece) for piece in _SEPARATORS.split(value))
 
 
 def _is_ordinary(piece: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pyrlm import redact as redaction
 from pyrlm.redact import redact, register_secret
-from pyrlm.secret_values import register_address, register_arguments, register_named
+from pyrlm.secret_values import register_address, register_arguments, register_values
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ SECRET = [
 
 @pytest.mark.parametrize(("name", "value", "secret"), SECRET)
 def test_a_secret_is_known_by_its_name_or_its_look(name, value, secret):
-    register_named({name: value})
+    register_values({name: value})
     assert secret not in redact(f"it wrote: {secret}.")
     for said in (value, repr({name: value}), json.dumps({name: value})):
         assert secret not in redact(said)
@@ -84,7 +84,7 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_may_stand_in_a_document_is_left_alone(name):
     text = f"The value {HARMLESS[name]} stands here."
-    register_named({name: HARMLESS[name]})
+    register_values({name: HARMLESS[name]})
     register_arguments([HARMLESS[name], f"--{name}", HARMLESS[name], f"{name}={HARMLESS[name]}"])
     assert redact(text) == text
 
@@ -128,7 +128,7 @@ word = st.text(string.ascii_lowercase, min_size=1, max_size=12)
 
 @given(st.lists(word, min_size=1, max_size=4), st.sampled_from(" _-./"), st.sampled_from(["NAME", "MODE", "X-Project"]))
 def test_words_are_never_blanked_under_a_plain_name(words, between, name):
-    register_named({name: between.join(words)})
+    register_values({name: between.join(words)})
     text = " ".join([*words, between.join(words)])
     assert redact(text) == text
 
@@ -136,7 +136,7 @@ def test_words_are_never_blanked_under_a_plain_name(words, between, name):
 @given(st.from_regex(re.compile(r"[A-Za-z0-9]{24,60}", re.ASCII), fullmatch=True), st.sampled_from(["NAME", "X-Key"]))
 def test_what_is_long_and_at_random_is_blanked_under_any_name(value, name):
     mixed = f"aB3{value}"
-    register_named({name: mixed})
+    register_values({name: mixed})
     assert mixed not in redact(f"x {mixed} y {mixed!r}")
 
 
