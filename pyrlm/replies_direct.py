@@ -9,6 +9,7 @@ from typing import Any
 
 from pyrlm.replies_final import find_finals
 from pyrlm.replies_scan import scan
+from pyrlm.replies_tools import harmony
 
 __all__ = [
     "ABSTENTION",
@@ -107,7 +108,7 @@ def parse_direct(text: str | None) -> DirectAnswer:
     Also taken: a ``QUOTES:`` heading or a ``quotes`` fence with bullets, lines or a JSON list, loose ``<quote>`` tags, and
     a reply that is one JSON object with `answer` and `quotes`.
     """
-    said = scan(text or "").said().strip()
+    said = scan(harmony(text or "")).said().strip()
     whole = _as_object(said)
     if whole is not None:
         return whole

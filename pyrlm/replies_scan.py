@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pyrlm.replies_code import find_closer, looks_like_code, parse, tidy
-from pyrlm.replies_thinking import end_thinking, thinking
+from pyrlm.replies_thinking import THINK_WORDS, end_of_draft, end_thinking, thinking
 from pyrlm.replies_tools import code_in_call, tool_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["MARKER", "THINK_TAGS", "Piece", "Scan", "scan"]
+__all__ = ["MARKER", "Piece", "Scan", "scan"]
 
 MARKER = re.compile(
     r"""(?:^|(?<=[\w|/\]]>))(?P<lead>[ \t>]*+(?:\#{1,6}[ \t]*+)?+(?:[-*+][ \t]++|\d{1,3}[.)][ \t]++)?+)
@@ -34,8 +34,6 @@ _OTHER = frozenset(
         "c cpp c++ go rust ruby r latex math mermaid ini result results quotes answer final http regex none"
     ).split()
 )
-_THINK = "think|thinking|thought|thoughts|reasoning|scratchpad|antThinking"
-THINK_TAGS = tuple(_THINK.split("|"))
 _CODE = "code|execute|execute_python|execute_ipython|python|py|ipython|repl|tool_code|run_code"
 _TOOL = "function_calls|tool_calls|tool_call|tool_use|invoke|function_call"
 _RESULT = (
@@ -48,8 +46,8 @@ _EVENT = re.compile(
       ^[ \t]*+```(?P<inline>[^`\n]++)```[ \t\r]*+$
     | ^(?P<prefix>[ \t]*+(?:>[ \t]?)*+(?:(?:[-*+]|\d{{1,3}}[.)])[ \t]++)?+)(?P<fence>`{{3,}}+|~{{3,}}+)(?P<info>[^`\n]*+)$
     | (?<!`)(?P<late>`{{3,}}+)(?P<lateinfo>(?:{_PYTHON})[ \t\r]*+$)
-    | <(?:antml:)?(?P<think>{_THINK})>
-    | (?P<endthink></(?:antml:)?(?:{_THINK})>|\[/THINK\]|◁/think▷)
+    | <(?:antml:)?(?P<think>{THINK_WORDS})>
+    | (?P<endthink></(?:antml:)?(?:{THINK_WORDS})>|\[/THINK\]|◁/think▷)
     | (?P<bracket>\[THINK\]|◁think▷)
     | <(?:antml:)?(?P<tool>{_TOOL})(?:[ ][^<>\n]{{0,200}})?>
     | <\|(?P<pytag>python_tag)\|>
@@ -63,7 +61,6 @@ _OUTPUT_LINE = re.compile(
     r"(?:output|outputs|result|results|stdout|observation|prints)\b[^\n]{0,40}:\W*",
     re.IGNORECASE,
 )
-_END_THINK = re.compile(rf"</(?:antml:)?(?:{_THINK})>")
 
 Kind = Literal["code", "data", "marker", "answer"]
 
@@ -91,11 +88,12 @@ class Piece:
 
 @dataclass(slots=True)
 class Scan:
-    """What stands in `text`: its pieces in order, the spans that say nothing (thinking), and remarks for the trace."""
+    """What stands in `text`: its pieces in order, the spans that say nothing, thinking among them, and remarks."""
 
     text: str
     pieces: list[Piece] = field(default_factory=list)
     dropped: list[tuple[int, int]] = field(default_factory=list)
+    thoughts: list[tuple[int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     open_thought: bool = False
     work: int = 0
@@ -108,14 +106,23 @@ class Scan:
 
     def said(self, start: int = 0, end: int | None = None) -> str:
         """Return the text of a range without the dropped spans; `start` lies in none of them."""
+        return self.without(self.dropped, start, end)
+
+    def without(self, spans: Sequence[tuple[int, int]], start: int = 0, end: int | None = None) -> str:
+        """Return the text of a range without `spans`, which are in order; `start` lies in none of them."""
         end = len(self.text) if end is None else end
         parts = []
-        for hole_start, hole_end in self.dropped[bisect_left(self.dropped, (start, start)) :]:
+        for hole_start, hole_end in spans[bisect_left(spans, (start, start)) :]:
             if hole_start >= end:
                 break
             parts.append(self.text[start:hole_start])
             start = hole_end
         return "".join([*parts, self.text[start:end]])
+
+    def drop_thought(self, start: int, end: int) -> None:
+        """Drop a span that is thinking."""
+        self.dropped.append((start, end))
+        self.thoughts.append((start, end))
 
     def find(self, needle: str, start: int) -> int:
         """Find `needle` from `start` on; what was not found once is not looked for again."""
@@ -156,9 +163,9 @@ def _fence(result: Scan, event: re.Match[str]) -> int:
     )
     result.work += closer.chars
     body = result.text[event.end() + 1 : closer.end]
-    thought = _END_THINK.search(body)
-    if thought and result.work <= 8 * len(result.text) and (tag in _OTHER or parse(body) is None):
-        return event.end() + 1 + thought.start()  # a draft in thinking that was not opened by a tag
+    thought = end_of_draft(body)
+    if thought >= 0 and result.work <= 8 * len(result.text) and (tag in _OTHER or parse(body) is None):
+        return event.end() + 1 + thought  # a draft in thinking that was not opened by a tag
     if not closer.closed:
         result.note("unclosed fence")
     _block(result, (event.start(), closer.after), tidy(body, prefix) if tag not in _OTHER else body, tag, closer.closed)

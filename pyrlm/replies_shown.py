@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any, Literal
 
 from pyrlm.replies_direct import ABSTENTION, HEADING, LEAD, LONGEST_ABSTENTION, plain_abstention
-from pyrlm.replies_scan import MARKER, THINK_TAGS
+from pyrlm.replies_scan import MARKER
+from pyrlm.replies_thinking import QUOTATION_MARKS, THINK_TAGS, mentioned, mentioned_pair
 
 __all__ = ["ShownAnswer"]
 
@@ -22,6 +23,7 @@ _CLOSED = [f"</{space}{tag}>" for tag in THINK_TAGS for space in ("", "antml:")]
 _QUOTES = ["<quotes>", "</quotes>", "<quote>", "<quote ", "</quote>"]
 _ANY_CLOSER = re.compile("|".join(map(re.escape, _CLOSED)))
 _ANY_OPENER = re.compile("|".join(map(re.escape, _OPENED)))
+_CHANNELS = ("<|channel|>", "<|start|>")
 _MARK = re.compile(r"[<\[◁]")
 _LONGEST_TAG = max(map(len, _CLOSED))
 _NO_ANSWER = "NO_ANSWER"
@@ -48,6 +50,7 @@ class ShownAnswer:
         self._text = ""
         self._place = 0  # what is before it was shown, or is not to be shown
         self._searched = 0  # no closing tag begins before it
+        self._quoted = 0  # tags before it are quoted
         self._closer: str | None = None
         self._restarted = self._led = False
         self._begin: Phase = "marker" if final else "opening"
@@ -113,7 +116,7 @@ class ShownAnswer:
         head = self._text[self._place : stop]
         if found == "thought":
             self._again(stop)
-        elif marker is not None or rest.startswith("{") or _fenced_object(rest):
+        elif marker is not None or rest.startswith(("{", *_CHANNELS)) or _fenced_object(rest):
             self._phase = "silent"
         elif found == "quotes":
             self._phase = "silent" if _may_abstain(head) else "answer"  # what follows a loose quote belongs to it too
@@ -132,7 +135,7 @@ class ShownAnswer:
             if rest.startswith(opener):
                 self._closer, self._phase, self._searched = closer, "thinking", self._place
                 return True
-        return any(opener.startswith(rest) for opener in _OPENED)
+        return any(opener.startswith(rest) for opener in (*_OPENED, *_CHANNELS))
 
     def _answer(self) -> str:
         """Return as much as is surely the answer; thinking in the middle of it is cut out."""
@@ -156,7 +159,8 @@ class ShownAnswer:
     def _watch(self) -> None:
         """Watch what is not shown for the end of thinking that no tag had opened."""
         for closer in _ANY_CLOSER.finditer(self._text, self._searched):
-            if _ANY_OPENER.search(self._text, self._place, closer.start()) is None:
+            known = mentioned(self._text, *closer.span())
+            if not known and _ANY_OPENER.search(self._text, self._place, closer.start()) is None:
                 self._again(closer.start())
                 return
         self._searched = max(self._searched, len(self._text) - _LONGEST_TAG)
@@ -172,7 +176,7 @@ class ShownAnswer:
         heading = self._heading(start)
         limit = heading[0] if heading is not None else len(self._text)
         for mark in _MARK.finditer(self._text, start, limit):
-            found = self._tag(mark.start())
+            found = self._tag(mark.start()) if mark.start() >= self._quoted else ""
             if found:
                 return self._trimmed(start, mark.start()), found
         return self._trimmed(start, limit), heading[1] if heading is not None else ""
@@ -184,13 +188,34 @@ class ShownAnswer:
         tail = self._text[place : place + 40]
         for opener, closer in _OPENED.items():
             if tail.startswith(opener):
-                self._closer = closer
-                return "thinking"
-        if tail.startswith(tuple(_CLOSED)):
-            return "thought"
+                return self._opened(place, place + len(opener), closer)
+        closed = _ANY_CLOSER.match(self._text, place)
+        if closed is not None:
+            return self._ended(*closed.span())
         if tail.lower().startswith(tuple(_QUOTES)):
             return "quotes"
         return "maybe" if any(tag.startswith((tail, tail.lower())) for tag in (*_OPENED, *_CLOSED, *_QUOTES)) else ""
+
+    def _opened(self, place: int, end: int, closer: str) -> Found:
+        """Tell an opening tag from one that is quoted, alone or together with its closing tag."""
+        after = self._text.find(closer, end) + len(closer)
+        if mentioned(self._text, place, end):
+            self._quoted = end
+        elif after >= len(closer) and mentioned_pair(self._text, place, after):
+            self._quoted = after
+        else:
+            self._closer = closer
+            return "maybe" if after == len(self._text) and self._in_marks(place) else "thinking"
+        return ""
+
+    def _ended(self, place: int, end: int) -> Found:
+        """Tell a closing tag from one that is quoted."""
+        if end == len(self._text) and self._in_marks(place):
+            return "maybe"
+        return "" if mentioned(self._text, place, end) else "thought"
+
+    def _in_marks(self, place: int) -> bool:
+        return self._text[place - 1 : place] in QUOTATION_MARKS if place else False
 
     def _heading(self, start: int) -> tuple[int, Found] | None:
         """Find a line that is, or may become, the heading of a list of quotes."""

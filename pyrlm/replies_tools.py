@@ -102,10 +102,14 @@ def _one_call(item: Any) -> ToolCall | None:
 
 
 def harmony(text: str) -> str:
-    """Rewrite a reply in the channels of gpt-oss: analysis becomes thinking, calls become fences, the rest is text."""
+    """Rewrite a reply in the channels of gpt-oss: analysis is left out, calls become fences, the rest is text.
+
+    What it says beside a final message, such as what it is about to do, is no part of the answer.
+    """
     if not text.lstrip().startswith(("<|channel|>", "<|start|>")):
         return text
-    parts = []
+    parts, beside = [], []
+    final = "<|channel|>final" in text
     for section in _HARMONY.split(text):
         head, found, body = section.partition("<|message|>")
         body = re.sub(r"<\|(?:end|return|call)\|>\s*+$", "", body)
@@ -114,8 +118,8 @@ def harmony(text: str) -> str:
         if head.startswith("commentary") and " to=" in head:
             parts.append(f"````python\n{code_in_call(body.strip()) or _bare_code(body)}\n````")
         else:
-            parts.append(body)
-    return "\n".join(parts)
+            (beside if final and head.startswith("commentary") else parts).append(body)
+    return "\n".join(parts or beside)
 
 
 def _bare_code(body: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyrlm.replies import is_abstention, parse_direct, parse_reply
+from pyrlm.replies_said import without_thinking
 
 B3 = "```"
 PRINT = "print(len(context))"
@@ -199,6 +200,71 @@ def test_tool_call_of_final_is_an_answer():
         )
         == "42"
     )
+
+
+# --- thinking alone ---------------------------------------------------------------------------------------------------
+
+ANALYSIS = "<|channel|>analysis<|message|>MUSING"
+
+
+@pytest.mark.parametrize(
+    "said", ["two years", "May\n\nor June", fence(PRINT), f"So:\n{fence(PRINT)}\nFINAL: x", '{"years": 2}']
+)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "<think>MUSING</think>\n{}", "\n <thinking>\nMUSING\n</thinking>{}", "<thought>MUSING</thought>{}", "MUSING\n</think>\n\n{}", "MUSING</reasoning>{}", "[THINK]MUSING[/THINK]{}",
+        "◁think▷MUSING◁/think▷{}", "MUSING◁/think▷{}", "<think>MUSING</think>\n<think>MUSING 2</think>\n{}", "<think>MUSING</think>{}\n<think>MUSING 2</think>", "{}\n<think>MUSING",
+        "<think>```json\n{{\nMUSING</think>\n{}", "MUSING\n```text\ndraft\n</think>\n{}", "<scratchpad>MUSING FINAL: 1</scratchpad>\n{}",
+        ANALYSIS + "<|end|><|start|>assistant<|channel|>final<|message|>{}<|return|>", "<|start|>assistant" + ANALYSIS + "<|end|><|start|>assistant<|channel|>final<|message|>{}",
+        ANALYSIS + "<|end|><|start|>assistant<|channel|>commentary<|message|>MUSING 2<|end|><|start|>assistant<|channel|>final<|message|>{}",
+    ],
+)  # fmt: skip
+def test_without_thinking_is_what_is_left(reply, said):
+    assert without_thinking(reply.format(said)) == said
+
+
+def test_thinking_after_a_line_of_text_is_left_out():
+    assert without_thinking("Sure.\n<think>MUSING</think>\nTwo.") == "Sure.\n\nTwo."
+
+
+@pytest.mark.parametrize(
+    "reply", ["<think>hm</think>", "<think>never ends", "hm</think>\n", ANALYSIS, ANALYSIS + "<|end|>"]
+)
+def test_a_reply_of_thinking_alone_says_nothing(reply):
+    assert without_thinking(reply) == ""
+    assert parse_direct(reply).answer == ""
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "two years", " \n kept as it is \n", "The tag `<think>` opens it and `</think>` ends it.", 'It writes "<think>hm</think>" first.', "It ends with “</think>”.", "Don't write '</think>'!",
+        "the tag <think> opens it", f"{B3}text\n<think>hm</think>\nyes\n{B3}", f"{B3}xml\n<a><think>hm</think></a>\n{B3}\nThat is it.", fence('parts = reply.split("</think>")\nprint(parts)'),
+        fence(NESTED), "It says:\n<quote>The tag <think> opens</quote>\n<quote>and </think> ends it</quote>", 'x = s.split("</think>")[1]\nprint(x)', '{"tag": "</think>"}',
+        "a <|channel|> in the middle", "<b>think</b> and <answer>x</answer>\n<output>\ny\n</output>", f"{fence(PRINT)}\n<output>\n3\n</output>",
+    ],
+)  # fmt: skip
+def test_without_thinking_leaves_alone_what_is_none(reply):
+    assert without_thinking(reply) == reply
+
+
+def test_a_quotation_that_thinking_ends_with_is_none_of_its_tag():
+    assert without_thinking('He asks "why?"</think>"Because."') == '"Because."'
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [fence(PRINT), "FINAL: 42", "Hm. ", "\n", "<think>", "</think>", "[THINK]", "[/THINK]", '"', "`", fence("x", "text"), "<quote>", "</quote>"]
+        ),
+        max_size=10,
+    ).map("\n".join)
+)  # fmt: skip
+@settings(deadline=None)
+def test_what_is_left_holds_the_code_and_the_answer_that_were_taken(text):
+    whole, left = parse_reply(text), parse_reply(without_thinking(text))
+    assert (left.code, left.final) == (whole.code, whole.final)
 
 
 # --- thinking and inventions ------------------------------------------------------------------------------------------

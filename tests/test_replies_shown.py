@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +64,31 @@ def test_text_comes_as_it_is_written_and_not_at_the_end():
     assert len(set(ever)) > len(words) - 3
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "The tag `<think>` opens it, `</think>` closes it, and that is all that there is to it.",
+        'The template writes "<think>like this</think>" around it; “</think>” ends it.',
+        "Write `[THINK]like this[/THINK]` around it, and nothing else at all.",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_tags_that_are_talked_about_are_shown(reply, size):
+    pieces = [reply[start : start + size] for start in range(0, len(reply), size)]
+    screen, ever = shown(pieces)
+    assert screen == parse_direct(reply).answer == reply
+    assert all(reply.startswith(moment) for moment in ever)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_channels_are_not_shown(size):
+    reply = f"<|channel|>analysis<|message|>MUSING<|end|><|start|>assistant<|channel|>final<|message|>{PROSE}<|return|>"
+    screen, ever = shown([reply[start : start + size] for start in range(0, len(reply), size)])
+    assert not any(ever)
+    assert screen == ""
+    assert parse_direct(reply).answer == PROSE
+
+
 def test_thinking_that_no_tag_opened_is_taken_back_and_next_time_held():
     reply = ["Let me see, the user wants the warranty. ", "Page two. ", "</think>", PROSE]
     screen, ever = shown(reply)
@@ -111,8 +138,9 @@ def test_what_is_shown_is_how_the_answer_begins_however_the_reply_is_cut_into_pi
     answer = parse_direct(reply)
     for moment in ever:
         assert "<quotes>" not in moment.lower()
-        assert "<think>" not in moment
-        assert "</think>" not in moment
+        talked_about = re.compile(r"""(["`])(</?think>|<think>[^\n]*?</think>)(?=\1)""")
+        assert "<think>" not in talked_about.sub("", moment)
+        assert "</think>" not in talked_about.sub("", moment)
     mixed = ("[THINK]" in reply and "</think>" in reply) or ("<think>" in reply and "[/THINK]" in reply)
     if answer.abstained:
         assert screen == "" or mixed  # one kind of tag opened and another closed: told at the end, by the whole
