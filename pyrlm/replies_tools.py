@@ -108,7 +108,8 @@ def harmony(text: str) -> str:
     """
     if not text.lstrip().startswith(("<|channel|>", "<|start|>")):
         return text
-    parts, beside = [], []
+    parts: list[str] = []
+    beside: list[str] = []
     final = "<|channel|>final" in text
     for section in _HARMONY.split(text):
         head, found, body = section.partition("<|message|>")
