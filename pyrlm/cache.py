@@ -78,6 +78,7 @@ class DiskCache:
         options: Mapping[str, Any] | None = None,
         schema: Any = None,
         adapter: str = "",
+        identity: Any = None,
     ) -> str:
         """Return the key of a call: a hash of everything that can change the answer.
 
@@ -91,6 +92,7 @@ class DiskCache:
             options: Further parameters of the request, JSON types only.
             schema: JSON Schema of the reply, where one is asked for.
             adapter: What kind of adapter asks.
+            identity: What else of the adapter can change its answer, JSON types only.
 
         Raises:
             ConfigurationError: A value is of no JSON type, so that two different calls could look equal.
@@ -105,6 +107,7 @@ class DiskCache:
             "temperature": None if temperature is None else float(temperature),
             "options": dict(options or {}),
             "schema": schema,
+            "identity": identity,
         }
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_no_json)
         return hashlib.sha256(text.encode()).hexdigest()

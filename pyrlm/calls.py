@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
 from pyrlm.adapters.calling import acomplete
+from pyrlm.cached_calls import key_of
 from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
 from pyrlm.shown import acomplete_shown
@@ -172,7 +173,8 @@ class Caller:
 
     async def asked(self, model: Model, call: Call, note: Note) -> Reply:
         """As `ask`, whatever is known of a durable run; `note` gets the reply as soon as it is there, before the trace."""
-        if self.cache is None or not call.cached:
+        key = key_of(self.cache, model, call)
+        if self.cache is None or key is None:
             return await self._pay(model, call, note)
         paid: list[Reply] = []
 
@@ -180,15 +182,6 @@ class Caller:
             paid.append(await self._pay(model, call, note))
             return paid[0].response
 
-        key = self.cache.key(
-            endpoint=model.endpoint,
-            adapter=type(model.adapter).__qualname__,
-            model=model.name,
-            messages=list(call.messages),
-            max_tokens=call.max_tokens,
-            temperature=call.temperature,
-            options={**getattr(model.adapter, "default_options", {}), **call.options},
-        )
         response, outcome = await self.cache.fetch(key, pay, call.fits)
         if paid:
             return paid[0]

@@ -109,6 +109,7 @@ def test_a_hit_makes_no_call_and_says_so(cache):
         {"options": {}},
         {"schema": {"type": "object"}},
         {"adapter": "GenericChatAdapter"},
+        {"identity": ["deployment", "b"]},
     ],
 )
 def test_everything_that_can_change_the_answer_is_in_the_key(change):

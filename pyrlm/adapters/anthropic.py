@@ -121,6 +121,7 @@ class AnthropicAdapter(StreamingChatAdapter):
             library="anthropic",
             client=client,
             make_client=make_client,
+            headers=headers,
         )
         self._cache = prompt_cache
 

@@ -95,6 +95,8 @@ class AzureOpenAIAdapter(StreamingChatAdapter):
             rate_limit=rate_limit,
             at_openai=True,
             make_client=make_client,
+            headers=headers,
+            identity={"api_version": version},
         )
         self.deployment = deployment
 

@@ -133,7 +133,9 @@ class ModelAdapter(Protocol):
     """The protocol of a synchronous model of one's own.
 
     Optional attributes that pyrlm reads where they exist: `model` (str, for prices, windows and the cache key),
-    `endpoint` (str, part of the cache key), `context_window` (int, tokens), `price` (`pyrlm.pricing.Price`).
+    `endpoint` (str, part of the cache key), `context_window` (int, tokens), `price` (`pyrlm.pricing.Price`), and the
+    method ``cache_identity(messages, max_tokens, temperature, **options)``: what else can change the answer to a request
+    (settings of the adapter's own), in JSON types, for the cache key.
     """
 
     def complete(

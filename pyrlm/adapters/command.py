@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pyrlm.adapters.base import ModelResponse
 from pyrlm.adapters.completion import without_thinking
+from pyrlm.adapters.identity import code_digest, digest
 from pyrlm.adapters.parameters import check_rate_limit, check_seconds
 from pyrlm.adapters.processes import Ended, TooMuchOutput, run
 from pyrlm.adapters.rate_limit import limiter_for
@@ -98,15 +99,31 @@ class CommandAdapter:
         self.context_window = context_window
         self.price = price
         self.rate_limit = rate_limit
-        self.default_options = {"command": list(command)}  # for the cache's key
+        self.default_options = {"command": list(command)}  # what is asked, for the cache's key and for durable runs
         self._given = dict(env or {})
         self._inherited = (*INHERITED, *inherit_env)
+        self._set_names = frozenset({*self._given, *inherit_env})
         self._timeout, self._input, self._parse = float(timeout), input, response_parser
         self._cwd = str(cwd) if cwd is not None else None
         self._env()  # a file of a run is read before the first call, and keys are restored in it
 
     def __repr__(self) -> str:
         return f"CommandAdapter({self._command[0]!r}, model={self.model!r})"
+
+    def cache_identity(
+        self,
+        messages: Sequence[Message],  # noqa: ARG002 - the same for every request
+        max_tokens: int,  # noqa: ARG002
+        temperature: float | None = None,  # noqa: ARG002
+    ) -> dict[str, str]:
+        """What can change the answer to a request: environment and folder of the command, how it is asked and read."""
+        set_ones = {name: value for name, value in self._env().items() if name in self._set_names}
+        return {
+            "env": digest(set_ones),
+            "cwd": str(Path(self._cwd or ".").absolute()),
+            "input": self._input,
+            "response_parser": code_digest(self._parse),
+        }
 
     async def acomplete(
         self,

@@ -57,6 +57,16 @@ class ExtractiveAdapter:
         self.min_share = min_share
         self.context_window = context_window
 
+    def cache_identity(
+        self,
+        messages: Sequence[Message],  # noqa: ARG002 - the same for every request
+        max_tokens: int,  # noqa: ARG002
+        temperature: float | None = None,  # noqa: ARG002
+        **options: Any,  # noqa: ARG002
+    ) -> dict[str, float]:
+        """What can change an answer."""
+        return {"min_share": self.min_share}
+
     async def acomplete(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
     ) -> ModelResponse:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.base import Retry, on_retry
 from pyrlm.adapters.calling import accepts_option, acomplete, as_adapter, astream
+from pyrlm.adapters.identity import cache_identity
 from pyrlm.errors import (
     AuthenticationError,
     BadReplyError,
@@ -86,6 +87,12 @@ class FallbackAdapter:
         prices = [member.price for member in self._members]
         known = [price for price in prices if price is not None]
         return highest_price(known) if len(known) == len(prices) else None
+
+    def cache_identity(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
+    ) -> list[Any]:
+        """What of each model can change the answer to a request."""
+        return [cache_identity(member.adapter, messages, max_tokens, temperature, options) for member in self._members]
 
     async def acomplete(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any

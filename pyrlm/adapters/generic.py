@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyrlm.adapters.base import ModelResponse
 from pyrlm.adapters.failures import Origin, bad_reply
 from pyrlm.adapters.http_chat import HttpChatAdapter
+from pyrlm.adapters.identity import code_digest
 from pyrlm.adapters.keys import PLACEHOLDER, check_key, check_url, register_headers
 from pyrlm.errors import ConfigurationError
 
@@ -94,6 +95,8 @@ class GenericChatAdapter(HttpChatAdapter):
             default_options=default_options,
             rate_limit=rate_limit,
             make_client=make_client,
+            headers=sent_headers,
+            identity={"response_parser": code_digest(response_parser)},
         )
         self._build, self._parse = payload_builder, response_parser
 
@@ -104,6 +107,13 @@ class GenericChatAdapter(HttpChatAdapter):
         sent = own if self._parameters.takes_temperature() else None
         body = self._build(messages, min(limit, max_tokens), sent, **options)
         return self._parameters.capped(body, max_tokens) if isinstance(body, Mapping) else body
+
+    def cache_identity(
+        self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """What can change the answer to a request: the body that is built for it, the code of `response_parser`, headers."""
+        body = self._body(messages, max_tokens, temperature, {**self.default_options, **options})
+        return {**self._identity, "body": body}
 
     def _read(self, data: Any) -> ModelResponse:
         try:

@@ -12,6 +12,7 @@ from pyrlm.adapters.base import Usage
 from pyrlm.adapters.calling import in_thread
 from pyrlm.adapters.completion import read_completion, well_formed, without_thinking
 from pyrlm.adapters.failures import Origin, RequestFailed, bad_reply, failed_connection, failed_status
+from pyrlm.adapters.identity import client_identity, headers_digest
 from pyrlm.adapters.parameters import Parameters, check_rate_limit, check_seconds, check_whole, without_extra
 from pyrlm.adapters.rate_limit import limiter_for
 from pyrlm.adapters.retrying import with_retries
@@ -66,6 +67,8 @@ class HttpChatAdapter:
         rate_limit: RateLimit | None = None,
         client: Any = None,
         make_client: Callable[[Sdk], Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        identity: Mapping[str, Any] | None = None,
     ) -> None:
         check_seconds(timeout=timeout, retry_seconds=retry_seconds)
         check_rate_limit(rate_limit)
@@ -87,6 +90,11 @@ class HttpChatAdapter:
         self._sends_key = sends_key
         self._timeout, self._retry_seconds = float(timeout), float(retry_seconds)
         self._client = client
+        self._identity = {
+            "model": asked_model,
+            **(client_identity(client) if client is not None else {"headers": headers_digest(headers or {})}),
+            **(identity or {}),
+        }
         self._clients = LoopClients(make_client) if make_client is not None and client is None else None
         preload(library)
 
@@ -134,6 +142,16 @@ class HttpChatAdapter:
         wire = {"timeout": options.pop("timeout", None) or self._timeout}
         wire |= {name: options.pop(key) for key, name in _REQUEST_OPTIONS.items() if options.get(key) is not None}
         return options, wire
+
+    def cache_identity(
+        self,
+        messages: Sequence[Message],  # noqa: ARG002 - for adapters whose request isn't told by these
+        max_tokens: int,  # noqa: ARG002
+        temperature: float | None = None,  # noqa: ARG002
+        **options: Any,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """What can change the answer to a request beside model, endpoint and options, in JSON types, without secrets."""
+        return self._identity
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. A client that was handed in is left alone."""

@@ -94,6 +94,8 @@ class OpenAICompatAdapter(StreamingChatAdapter):
             client=client,
             at_openai="openai" in url,
             make_client=make_client,
+            headers=headers,
+            identity={"option_names": dict(option_names or {})},
         )
         self._option_names = dict(option_names or {})
 
