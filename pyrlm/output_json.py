@@ -50,7 +50,7 @@ class JsonSchema(OutputSchema):
         except SchemaError as error:
             place = path_of(error.absolute_path) or "the schema"
             raise cannot(schema, f"it is no valid JSON Schema: {place}: {error.message[:200]}") from None
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise cannot(schema, f"it is no valid JSON Schema ({str(error)[:200]})") from None
         if nowhere:
             raise cannot(
@@ -66,7 +66,7 @@ class JsonSchema(OutputSchema):
             problems = self._problems(data)
         except NoJsonError as error:
             problems = limited([(path_of(error.path), str(error))])
-        except (TypeError, ValueError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001 - jsonschema may raise anything for a schema that code has given
             problems = limited([problem_of(error)])
         return Checked(problems=problems) if problems else Checked(value=data, text=text)
 

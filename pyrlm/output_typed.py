@@ -10,13 +10,17 @@ from pydantic_core import PydanticSerializationError
 
 from pyrlm.data import plain
 from pyrlm.output import Checked, OutputSchema, cannot, limited, path_of, problem_of, shown_input
-from pyrlm.value_text import holds_long_integer, json_text
+from pyrlm.value_text import json_text, longest_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["TypedSchema"]
 
+_MAX_DIGITS = 200_000
+"""Pydantic makes integers of decimal numbers in time that grows with the square of their digits: this many take 0.1 s."""
+_WRITTEN_DIGITS = 640
+"""Digits that Python reads in JSON, whatever its limit (`sys.set_int_max_str_digits`) is set to."""
 _REFUSED = (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError, TypeError, NameError)
 
 
@@ -46,9 +50,12 @@ class TypedSchema(OutputSchema):
         return self._fitted(self._adapter.validate_json, text)
 
     def _fitted(self, validate: Callable[[Any], Any], given: Any) -> Checked:
+        digits = longest_number(given)
+        if digits > _MAX_DIGITS:
+            return Checked(problems=(("", f"a number of {digits:,} digits is too long, {_MAX_DIGITS:,} are the most"),))
         try:
             value = validate(given)
-            return Checked(value=value, text=self._json(value, written=not holds_long_integer(given)))
+            return Checked(value=value, text=self._json(value, written=digits <= _WRITTEN_DIGITS))
         except ValidationError as error:
             return _failed(error)
         except Exception as error:  # noqa: BLE001 - validators and serializers of the application's own raise anything
@@ -56,12 +63,12 @@ class TypedSchema(OutputSchema):
 
     def _json(self, value: Any, *, written: bool) -> str:
         """Return the JSON of a value that fits; of what JSON can't hold, such as bytes that are no UTF-8, a string."""
-        if written:
-            try:
+        try:
+            if written:
                 return self._adapter.dump_json(value).decode("utf-8")
-            except (PydanticSerializationError, UnicodeError):
-                pass
-        return json_text(plain(self._adapter.dump_python(value)))
+            return json_text(self._adapter.dump_python(value, mode="json"))
+        except (PydanticSerializationError, UnicodeError):
+            return json_text(plain(self._adapter.dump_python(value)))
 
 
 def _failed(error: ValidationError) -> Checked:

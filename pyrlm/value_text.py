@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
-__all__ = ["NoJsonError", "as_text", "exact_json", "holds_long_integer", "json_text"]
+__all__ = ["NoJsonError", "as_text", "exact_json", "json_text", "longest_number"]
 
 _ALWAYS_WRITTEN = 2_000
 """Bits of integers that Python writes in decimals under any limit that `sys.set_int_max_str_digits` takes."""
 
-_CONTAINERS = (Mapping, list, tuple, set, frozenset)
+_LISTS = (list, tuple, set, frozenset)
+_NO_NUMBERS = frozenset({str, bytes, bool, float, type(None)})
 
 
 class NoJsonError(ValueError):
@@ -66,17 +68,23 @@ def exact_json(value: Any) -> str:
     return json.dumps(_as_json(value, exact=True), ensure_ascii=False, separators=(",", ":"))
 
 
-def holds_long_integer(value: Any) -> bool:
-    """Whether an integer in plain data has more digits than Python writes."""
-    if isinstance(value, int):
-        return _is_long(value)
+def longest_number(value: Any) -> int:
+    """Return about how many decimal digits the longest integer in plain data has, or one made of a `Decimal` in it would."""
     if isinstance(value, Mapping):
-        return any(holds_long_integer(part) for pair in value.items() for part in pair)
-    return isinstance(value, _CONTAINERS) and any(map(holds_long_integer, value))
+        return max(longest_number(list(value)), longest_number(list(value.values())))
+    if isinstance(value, _LISTS):
+        kinds = set(map(type, value)) - _NO_NUMBERS
+        if kinds <= {int}:  # the common case, of which there may be millions
+            return max((item.bit_length() for item in value if type(item) is int), default=0) * 3 // 10 if kinds else 0
+        return max(map(longest_number, value))
+    if isinstance(value, Decimal):
+        return abs(value.adjusted()) if value.is_finite() else 0
+    return value.bit_length() * 3 // 10 if isinstance(value, int) else 0
 
 
-def _is_long(value: int) -> bool:
-    if value.bit_length() <= _ALWAYS_WRITTEN:
+def _is_long(value: Any) -> bool:
+    """Whether a value is an integer of more digits than Python writes."""
+    if not isinstance(value, int) or value.bit_length() <= _ALWAYS_WRITTEN:
         return False
     try:
         str(value)
@@ -94,11 +102,11 @@ def _own_form(value: Any) -> str:
 
 def _written(value: Any) -> Any:
     """Return plain data with its long integers in a form that can be written."""
-    if isinstance(value, int) and _is_long(value):
+    if _is_long(value):
         return _Hexadecimal(value)
     if isinstance(value, dict):
         return {_written(key): _written(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _LISTS):
         return type(value)(map(_written, value))
     return value
 
@@ -106,9 +114,9 @@ def _written(value: Any) -> Any:
 def _as_json(value: Any, *, exact: bool) -> Any:
     if isinstance(value, Mapping):
         return _object(value, exact=exact)
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _LISTS):
         return [_below(index, item, exact=exact) for index, item in enumerate(value)]
-    if isinstance(value, int) and _is_long(value):
+    if _is_long(value):
         if exact:
             raise NoJsonError(
                 f"an integer of {value.bit_length():,} bits has too many digits for JSON; give it as a string, hex(n)"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -246,6 +248,34 @@ def test_what_did_not_fit_is_shown_bounded_whatever_it_is():
     assert "- [0]: Input should be a valid string (got 16,610 bits)" in last_user(adapter)
     assert len(last_user(adapter)) < 1_000
     assert (result.value, result.steps) == (["a"], 2)
+
+
+class Dated(BaseModel):
+    at: dt.datetime
+    n: int
+
+
+def test_the_rest_of_an_answer_with_a_long_integer_is_written_as_ever():
+    at = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
+    written = [json.loads(OutputSchema.of(Dated).check_value({"at": at, "n": n}).text) for n in (5, BIG)]
+    assert written == [{"at": "2024-02-29T12:00:00Z", "n": 5}, {"at": "2024-02-29T12:00:00Z", "n": hex(BIG)}]
+
+
+@BACKENDS
+@pytest.mark.parametrize("schema", [int, list[float], Any, dict[str, Decimal]])
+def test_a_number_that_would_take_hours_to_be_written_is_told(backend, schema):
+    code = "from decimal import Decimal\nv = {'a': [1, Decimal('1E+999999999')]}\nFINAL(v)"
+    result, adapter = run([python(code), "FINAL: NO_ANSWER"], output_schema=schema, repl_backend=backend)
+    assert "a number of 999,999,999 digits is too long" in last_user(adapter)
+    assert result.steps == 2
+
+
+def test_a_schema_that_makes_its_check_fail_is_told():
+    result, adapter = run([python("FINAL(10**400)"), "FINAL: 1.5"], output_schema={"multipleOf": 0.5})
+    assert "OverflowError" in last_user(adapter)
+    assert result.value == 1.5
+    with pytest.raises(ConfigurationError, match="repetition"):
+        OutputSchema.of({"pattern": "a{99999999999}"})
 
 
 # The same code again
