@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["NoJsonError", "as_text", "exact_json", "json_text", "longest_number"]
+__all__ = ["NoJsonError", "as_text", "exact_json", "is_long", "json_text", "longest_number", "written"]
 
 _ALWAYS_WRITTEN = 2_000
 """Bits of integers that Python writes in decimals under any limit that `sys.set_int_max_str_digits` takes."""
@@ -44,9 +44,11 @@ def as_text(value: Any) -> str:
         return value
     if isinstance(value, dict | list | bool) or value is None:
         try:
-            return json.dumps(value, ensure_ascii=False)
+            text = json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError):
-            pass
+            return _own_form(value)
+        if not _has_twins(value):
+            return text
     return _own_form(value)
 
 
@@ -68,6 +70,16 @@ def exact_json(value: Any) -> str:
     return json.dumps(_as_json(value, exact=True), ensure_ascii=False, separators=(",", ":"))
 
 
+def _has_twins(value: Any) -> bool:
+    """Whether two keys of a dict, in data that JSON can hold, are the same in JSON."""
+    if isinstance(value, list | tuple):
+        return any(map(_has_twins, value))
+    if not isinstance(value, dict):
+        return False
+    names = {key if isinstance(key, str) else json.dumps(key) for key in value}
+    return len(names) < len(value) or any(map(_has_twins, value.values()))
+
+
 def longest_number(value: Any) -> int:
     """Return about how many decimal digits the longest integer in plain data has, or one made of a `Decimal` in it would."""
     if isinstance(value, Mapping):
@@ -82,7 +94,7 @@ def longest_number(value: Any) -> int:
     return value.bit_length() * 3 // 10 if isinstance(value, int) else 0
 
 
-def _is_long(value: Any) -> bool:
+def is_long(value: Any) -> bool:
     """Whether a value is an integer of more digits than Python writes."""
     if not isinstance(value, int) or value.bit_length() <= _ALWAYS_WRITTEN:
         return False
@@ -97,17 +109,17 @@ def _own_form(value: Any) -> str:
     try:
         return str(value)
     except ValueError:
-        return str(_written(value))
+        return str(written(value))
 
 
-def _written(value: Any) -> Any:
+def written(value: Any) -> Any:
     """Return plain data with its long integers in a form that can be written."""
-    if _is_long(value):
+    if is_long(value):
         return _Hexadecimal(value)
     if isinstance(value, dict):
-        return {_written(key): _written(item) for key, item in value.items()}
+        return {written(key): written(item) for key, item in value.items()}
     if isinstance(value, _LISTS):
-        return type(value)(map(_written, value))
+        return type(value)(map(written, value))
     return value
 
 
@@ -116,7 +128,7 @@ def _as_json(value: Any, *, exact: bool) -> Any:
         return _object(value, exact=exact)
     if isinstance(value, _LISTS):
         return [_below(index, item, exact=exact) for index, item in enumerate(value)]
-    if _is_long(value):
+    if is_long(value):
         if exact:
             raise NoJsonError(
                 f"an integer of {value.bit_length():,} bits has too many digits for JSON; give it as a string, hex(n)"

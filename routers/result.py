@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.base import Usage
 from pyrlm.data import plain
+from pyrlm.value_text import is_long, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,10 +145,12 @@ class RouterResult:
 
 def _plain(value: Any) -> Any:
     """Return `value` if JSON can hold it as it is, else its repr."""
+    if is_long(value):
+        return hex(value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _plain(item) for key, item in value.items()}
-    return repr(value)
+    return repr(written(value))

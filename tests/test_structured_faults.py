@@ -100,6 +100,13 @@ def test_text_in_bytes_and_keys_of_other_types_fit_a_json_schema():
     assert OutputSchema.of({"type": "object"}).check_value(value).value == {"1": "abc", "None": {"(1, 2)": True}}
 
 
+def test_no_key_is_lost_in_the_output():
+    result, _ = run([python("FINAL([{1: 'one', '1': 'uno'}, {2: None}])")])
+    assert result.output == "[{1: 'one', '1': 'uno'}, {2: None}]"
+    result, _ = run([python("FINAL([{1: 'one', '2': True}])")])
+    assert result.output == '[{"1": "one", "2": true}]'
+
+
 def test_no_key_is_lost_on_the_way_to_a_model():
     data = {1: "one", "1": "uno"}
     adapter = FakeAdapter(["x"] * 3)
@@ -231,6 +238,12 @@ def test_long_integers_within_others_arrive(code):
     v = BIG
     assert (result.value == eval(code, {"v": v}), result.steps) == (True, 1)
     assert hex(v) in result.output
+
+
+def test_a_result_with_long_integers_is_json_too():
+    adapter = FakeAdapter([python("FINAL({'n': [10**5000, {10**5000}]})")] * 3)
+    held = json.loads(json.dumps(SmartRouter(adapter).run("q", TEXT, route="rlm").as_dict()))
+    assert held["value"] == {"n": [hex(BIG), f"{{{hex(BIG)}}}"]}
 
 
 @BACKENDS
