@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyrlm.adapters.base import Message, ModelResponse, Usage
+from pyrlm.adapters.outages import failure
 from pyrlm.adapters.signatures import plan_for
-from pyrlm.adapters.wording import context_limit, is_context_length
-from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, ModelUnavailableError, PyRLMError
+from pyrlm.errors import ConfigurationError, ModelError, PyRLMError
 from pyrlm.foreign import tamed, without_stop
 from pyrlm.redact import redact
 
@@ -50,7 +50,10 @@ async def acomplete(
     Raises:
         ConfigurationError: `adapter` has neither method, doesn't take one of `options`, or returned another type.
         ContextLengthError: The adapter's exception says that the prompt is too long.
-        ModelUnavailableError: The adapter raised `ConnectionError` or `TimeoutError`.
+        ModelUnavailableError: It tells of an outage: by its class (`OSError` that is of no file, a connection error or
+            time-out of an SDK), by an HTTP status, or in words.
+        RateLimitError: It tells likewise of too many requests or a used-up quota.
+        AuthenticationError: It tells likewise of a wrong key.
         ModelError: It raised anything else that is no error of pyrlm; its own exception is the cause.
     """
     check_adapter(adapter)
@@ -187,11 +190,7 @@ def _wrapped(adapter: Any, error: Exception) -> ModelError:
     text = redact(f"{type(adapter).__name__} failed: {type(error).__name__}: {error}")
     model = getattr(adapter, "model", None)
     name = model if isinstance(model, str) else None
-    if is_context_length(text):
-        return ContextLengthError(text, model=name, limit=context_limit(text))
-    if isinstance(error, ConnectionError | TimeoutError):
-        return ModelUnavailableError(text, model=name)
-    return ModelError(text, model=name)
+    return failure(text, said=f"{type(error).__name__}: {error}", error=error, model=name)
 
 
 def _failed(adapter: Any, error: BaseException) -> ModelError:

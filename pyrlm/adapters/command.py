@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from pyrlm.adapters.base import ModelResponse
 from pyrlm.adapters.completion import without_thinking
 from pyrlm.adapters.identity import code_digest, digest
+from pyrlm.adapters.outages import failure
 from pyrlm.adapters.parameters import check_rate_limit, check_seconds
 from pyrlm.adapters.processes import Ended, TooMuchOutput, run
 from pyrlm.adapters.rate_limit import limiter_for
-from pyrlm.adapters.wording import context_limit, is_context_length
 from pyrlm.errors import (
     BadReplyError,
     ConfigurationError,
@@ -135,7 +135,9 @@ class CommandAdapter:
 
         Raises:
             ContextLengthError: The command failed and says that the prompt is too long, or the system says so.
-            ModelUnavailableError: The command could not be started, or the time was over.
+            ModelUnavailableError: The command could not be started, the time was over, or it failed and tells of an outage.
+            RateLimitError: It failed and tells of a limit or a used-up quota.
+            AuthenticationError: It failed and says that it is not logged in, or has a wrong key.
             ModelError: It ended with another exit code than 0; the message holds the end of its standard error.
             BadReplyError: It printed no text, or more than a reply can have.
         """
@@ -177,9 +179,7 @@ class CommandAdapter:
         tail = said if len(said) <= _TAIL_CHARS else f"…{said[-_TAIL_CHARS:]}"
         how = f"ended with exit code {ended.code}" if ended.code >= 0 else f"was ended by signal {-ended.code}"
         told = f"{self!r} {how}: {tail or '(it said nothing)'}"
-        if is_context_length(said):
-            return ContextLengthError(told, model=self.model, limit=context_limit(said))
-        return ModelError(told, model=self.model)
+        return failure(told, said=said, model=self.model)
 
     def _read(self, ended: Ended) -> ModelResponse:
         if self._parse is None:

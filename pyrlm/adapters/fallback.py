@@ -21,12 +21,15 @@ from pyrlm.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from pyrlm.adapters.base import Message, ModelResponse
     from pyrlm.pricing import Price
 
 __all__ = ["FallbackAdapter"]
+
+_AIDS = frozenset({"response_format"})
+"""Options that help a model to what its prompt asks for all the same: one that doesn't take them is asked without."""
 
 
 class FallbackAdapter:
@@ -34,7 +37,8 @@ class FallbackAdapter:
 
     The next is asked after an outage (no connection, time-outs, 5xx, garbled replies), too many requests or a used-up
     quota: after the model's own `retry_seconds`, so give the first ones few of them. It is not asked where a prompt is
-    too long or a request is refused for what it says. Each change is told in the trace with its reason, and each call's
+    too long or a request is refused for what it says. Commands and adapters of one's own are read by what they raise or
+    print. A model that takes no `response_format` is asked without one. Each change is told in the trace with its reason, and each call's
     step names the model that answered, by whose price it is charged.
 
     A model that was out is not asked again for a while, in no run of this process that uses this adapter; then one call
@@ -92,7 +96,10 @@ class FallbackAdapter:
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
     ) -> list[Any]:
         """What of each model can change the answer to a request."""
-        return [cache_identity(member.adapter, messages, max_tokens, temperature, options) for member in self._members]
+        return [
+            cache_identity(member.adapter, messages, max_tokens, temperature, member.taken(options))
+            for member in self._members
+        ]
 
     async def acomplete(
         self, messages: Sequence[Message], max_tokens: int, temperature: float | None = None, **options: Any
@@ -108,7 +115,7 @@ class FallbackAdapter:
         for member in self._order():
             self._tell(failed, member)
             try:
-                response = await acomplete(member.adapter, messages, max_tokens, temperature, **options)
+                response = await acomplete(member.adapter, messages, max_tokens, temperature, **member.taken(options))
             except ModelError as error:
                 self._note(member, error)
                 failed.append((member, error))
@@ -127,7 +134,8 @@ class FallbackAdapter:
             self._tell(failed, member)
             started = False
             try:
-                async with aclosing(astream(member.adapter, messages, max_tokens, temperature, **options)) as items:
+                reply = astream(member.adapter, messages, max_tokens, temperature, **member.taken(options))
+                async with aclosing(reply) as items:
                     async for item in items:
                         started = True
                         yield item if isinstance(item, str) else member.signed(item)
@@ -144,7 +152,7 @@ class FallbackAdapter:
     def _check(self, options: dict[str, Any]) -> None:
         """An option that one of the models doesn't take is told at once, not in the middle of an outage."""
         for member in self._members:
-            for name in options:
+            for name in member.taken(options):
                 if not accepts_option(member.adapter, name):
                     raise ConfigurationError(f"{member.name}: {type(member.adapter).__name__} doesn't take {name!r}.")
 
@@ -197,6 +205,12 @@ class _Member:
         self.endpoint = endpoint if isinstance(endpoint, str) else ""
         self.out_until = 0.0
         self.reason = ""
+
+    def taken(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """`options` without the aids that it doesn't take."""
+        return {
+            name: value for name, value in options.items() if name not in _AIDS or accepts_option(self.adapter, name)
+        }
 
     def works(self) -> None:
         self.out_until, self.reason = 0.0, ""
