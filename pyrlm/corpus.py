@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ConfigurationError, RetrieverError
-from pyrlm.foreign import contained, in_thread
+from pyrlm.foreign import acall, contained, in_thread
 from pyrlm.journal_forms import all_hits_form, all_hits_of, hits_form, hits_of, part_form, part_of
 from pyrlm.redact import redact
-from pyrlm.retrievers.protocol import MAX_GET_CHARS, acall, as_hits, check_query, document_part, has_vectors
+from pyrlm.retrievers.protocol import MAX_GET_CHARS, as_hits, check_query, document_part, has_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

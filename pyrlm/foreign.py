@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["contained", "in_thread", "tamed", "without_stop"]
+__all__ = ["acall", "contained", "in_thread", "tamed", "without_stop"]
 
 T = TypeVar("T")
 
@@ -108,3 +109,11 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         raise problem
     result: T = value
     return result
+
+
+async def acall(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function from a running loop, whichever way it is written: plain ones run in a thread; see `in_thread`."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*args, **kwargs)
+    result = await in_thread(function, *args, **kwargs)
+    return await result if inspect.isawaitable(result) else result

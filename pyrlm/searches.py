@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.corpus import Corpus, Method
+from pyrlm.corpus import MAX_GET_CHARS, Corpus, Method
 from pyrlm.effects import NO_RECORD
 from pyrlm.errors import RetrieverError
+from pyrlm.quotes import Quotes
 from pyrlm.seen import Seen
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ __all__ = ["Searches"]
 _AT_ONCE = 16
 """Searches of one run that are under way at once."""
 _MAX_BATCH = 500
-_GET_CHARS = 1_000_000
 _SHOWN_HITS = 20
-_QUOTE_CHARS = 400
-_MAX_QUOTES = 30
-_QUOTE_HITS = 5
-_QUOTE_DOCUMENTS = 3
-_LINE_PARTS = 5
 _METHODS: tuple[Method, ...] = ("bm25", "vector", "hybrid")
 
 
@@ -55,7 +49,7 @@ class Searches:
         self.seen = Seen()
         self._recorder = recorder
         self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._checked: dict[str, tuple[Citation, ...] | None] = {}
+        self._quotes = Quotes(self)
 
     @property
     def vectors(self) -> bool:
@@ -125,7 +119,7 @@ class Searches:
             self._found(query, hits, started, data | {"query": query})
         return found
 
-    async def es_get(self, doc_id: str, offset: int = 0, limit: int = _GET_CHARS) -> dict[str, Any]:
+    async def es_get(self, doc_id: str, offset: int = 0, limit: int = MAX_GET_CHARS) -> dict[str, Any]:
         """Read a document, or at most `limit` characters from `offset` on."""
         part = await self.read(doc_id, offset, limit, function="es_get")
         return {**part, "metadata": _plain(part["metadata"])}
@@ -159,7 +153,7 @@ class Searches:
         return hits
 
     async def read(
-        self, doc_id: str, offset: int = 0, limit: int = _GET_CHARS, *, function: str = "read"
+        self, doc_id: str, offset: int = 0, limit: int = MAX_GET_CHARS, *, function: str = "read"
     ) -> dict[str, Any]:
         """Read a part of a document, keep it for citations, and enter it into the trace.
 
@@ -181,67 +175,15 @@ class Searches:
         return part
 
     async def find_quotes(self, quotes: Iterable[str]) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
-        """Look quotes up in what the run has read, then by a search for each of the first thirty.
+        """Look quotes up in what the run has read, then by a search for each of the first thirty; see `Quotes`.
 
         Returns:
             Citations with document, offsets and line, each place once; and the quotes that are not in the index.
         """
-        places: dict[Citation, None] = {}
-        missing = []
-        for number, quote in enumerate(quotes):
-            found = self._checked.get(quote)
-            if found is None:
-                new = quote not in self._checked and number < _MAX_QUOTES
-                found = self._checked[quote] = await self._look_up(quote, search=new)
-            if found is None:
-                missing.append(quote)
-            else:
-                places.update(dict.fromkeys(found))
-        return tuple(places), tuple(missing)
+        return await self._quotes.find(quotes)
 
     def _methods(self) -> list[str]:
         return [repr(name) for name in _METHODS if self.vectors or name != "vector"]
-
-    async def _look_up(self, quote: str, *, search: bool) -> tuple[Citation, ...] | None:
-        found = self.seen.find(quote)
-        if found is None and search:
-            try:
-                found = await self._search_for(quote)
-            except RetrieverError:
-                return None  # the trace has it; what can't be checked is not cited
-        return None if found is None else tuple([await self._with_line(citation) for citation in found])
-
-    async def _search_for(self, quote: str) -> tuple[Citation, ...] | None:
-        for doc_id in self.seen.loose_with(quote)[:_QUOTE_DOCUMENTS]:
-            await self.read(doc_id, function="quote")
-            found = self.seen.find(quote)
-            if found is not None:
-                return found
-        hits = await self.find("bm25", quote[:_QUOTE_CHARS], _QUOTE_HITS, function="quote")
-        found = self.seen.find(quote)
-        firsts = {hit.doc_id: hit for hit in reversed(hits)}
-        for doc_id in [*dict.fromkeys(hit.doc_id for hit in hits)][:_QUOTE_DOCUMENTS]:
-            if found is None:
-                start = firsts[doc_id].start or 0
-                await self.read(doc_id, max(0, start - _GET_CHARS // 2), function="quote")
-                found = self.seen.find(quote)
-        return found
-
-    async def _with_line(self, citation: Citation) -> Citation:
-        """Count the lines before a passage of which only a later part was read; 0 stays for places far inside."""
-        if citation.line or citation.start > _LINE_PARTS * _GET_CHARS:
-            return citation
-        line, reached = 1, 0
-        try:
-            while reached < citation.start:
-                part = await self.corpus.get(citation.doc_id, reached, min(_GET_CHARS, citation.start - reached))
-                if not part["content"]:
-                    return citation
-                line += part["content"].count("\n")
-                reached += len(part["content"])
-        except RetrieverError:
-            return citation
-        return replace(citation, line=line)
 
     def _found(self, query: str, hits: Hits, started: float, data: Mapping[str, Any]) -> None:
         """Keep what was found, and enter it into the trace."""
@@ -253,9 +195,9 @@ class Searches:
         self._record(query, started, {**data, **more}, output=shown, reason=hits.note or None)
 
     def _keep(self, hit: Hit) -> None:
-        if hit.start is None:
-            self.seen.add_loose(hit.doc_id, hit.text or hit.preview)
-        elif hit.text:
+        if hit.start is None or not hit.text:
+            self.seen.add_loose(hit.doc_id, hit.text or hit.preview, hit.start or 0)
+        else:
             self.seen.add(hit.doc_id, hit.text, hit.start, line=hit.line, source=_source(hit.metadata))
 
     def _record(self, shown: str, started: float, data: Mapping[str, Any], **values: Any) -> None:

@@ -40,7 +40,7 @@ class Seen:
     def __init__(self, max_chars: int = _MAX_CHARS) -> None:
         self._max_chars = max_chars
         self._documents: OrderedDict[str, list[_Stretch]] = OrderedDict()
-        self._loose: OrderedDict[str, list[str]] = OrderedDict()
+        self._loose: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._sources: dict[str, str | None] = {}
         self._numbers: dict[str, int] = {}
         self._chars = 0
@@ -72,13 +72,18 @@ class Seen:
         self._chars += sum(len(stretch.text) for stretch in kept)
         self._make_room()
 
-    def add_loose(self, doc_id: str, text: str) -> None:
-        """Keep a passage whose place in its document is not known: the document has to be read for a citation."""
-        passages = self._loose.setdefault(doc_id, [])
+    def add_loose(self, doc_id: str, text: str, near: int = 0) -> None:
+        """Keep a passage whose place in its document is not known: the document has to be read for a citation, `near` there."""
+        passages = self._loose.setdefault(doc_id, {})
         if text not in passages:
-            passages.append(text)
+            passages[text] = near
             self._chars += len(text)
             self._make_room()
+
+    def forget(self, doc_id: str) -> None:
+        """Let go of what was kept of a document: it is not what the index holds."""
+        for stretch in self._documents.pop(doc_id, []):
+            self._chars -= len(stretch.text)
 
     def find(self, quote: str) -> tuple[Citation, ...] | None:
         """Return where `quote` stands (empty for one too short to count); None where it does not.
@@ -95,13 +100,13 @@ class Seen:
             return None
         return tuple(self._placed(citation, *places[citation.doc_id or ""]) for citation in found)
 
-    def loose_with(self, quote: str) -> list[str]:
-        """Ids of documents of which a passage without a place holds `quote`."""
-        return [
-            doc_id
+    def loose_with(self, quote: str) -> list[tuple[str, int]]:
+        """Ids of documents of which a passage without a place holds `quote`, and near which character it may stand."""
+        holding = (
+            (doc_id, [near for passage, near in passages.items() if not find_quotes_in([quote], {"": passage})[1]])
             for doc_id, passages in self._loose.items()
-            if not find_quotes_in([quote], dict(enumerate_keys(passages)))[1]
-        ]
+        )
+        return [(doc_id, nears[0]) for doc_id, nears in holding if nears]
 
     def around(self, citation: Citation, reach: int = 400) -> str:
         """Return a cited passage with what was read of the text around it."""
@@ -129,11 +134,6 @@ class Seen:
             else:
                 _, stretches = self._documents.popitem(last=False)
                 self._chars -= sum(len(stretch.text) for stretch in stretches)
-
-
-def enumerate_keys(passages: list[str]) -> list[tuple[str, str]]:
-    """Return passages with keys of their own."""
-    return [(str(number), passage) for number, passage in enumerate(passages)]
 
 
 def _joined(old: _Stretch, new: _Stretch) -> _Stretch:

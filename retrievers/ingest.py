@@ -20,9 +20,10 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import ConfigurationError
 from pyrlm.files import ReadReport, iter_paths
+from pyrlm.foreign import acall
 from pyrlm.readers import Note, Skipped
 from pyrlm.retrievers.chunking import first_heading
-from pyrlm.retrievers.protocol import Document, acall
+from pyrlm.retrievers.protocol import Document
 from pyrlm.retrievers.reports import IndexReport
 from pyrlm.walk import expand
 

@@ -10,16 +10,12 @@ it, in characters, so that a quotation can be checked against the index.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict, cast, runtime_checkable
+from dataclasses import dataclass, field, fields
+from operator import index
+from typing import Any, Literal, NotRequired, Protocol, SupportsFloat, SupportsIndex, TypedDict, cast, runtime_checkable
 
 from pyrlm.errors import RetrieverError
-from pyrlm.foreign import in_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = [
     "MAX_GET_CHARS",
@@ -34,7 +30,6 @@ __all__ = [
     "Retriever",
     "RetrieverError",
     "StoredDocument",
-    "acall",
     "as_hits",
     "check_query",
     "document_part",
@@ -202,14 +197,6 @@ class Retriever(Protocol):
         """Read a document, or its first part if it is long: ``{doc_id, content, metadata}``."""
 
 
-async def acall(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a retriever's method from a running loop, whichever way it is written: plain ones run in a thread."""
-    if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-    result = await in_thread(function, *args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
-
-
 def has_vectors(retriever: object) -> bool:
     """Whether `vector_search` can work, so that it is offered only then."""
     return bool(getattr(retriever, "has_vectors", hasattr(retriever, "vector_search")))
@@ -218,35 +205,75 @@ def has_vectors(retriever: object) -> bool:
 def as_hits(found: object, *, method: Method = "bm25") -> Hits:
     """Take what a retriever of any make returned: hits, or mappings with at least ``doc_id``.
 
+    A preview is the whole passage where ``end - start`` says so or no place is given. Places below 0 and NaN are none.
+
     Raises:
-        RetrieverError: It is no sequence of these.
+        RetrieverError: It is no sequence of these, or a field is of a wrong type; the message names it.
     """
     if isinstance(found, Hits):
-        return found
+        if all(map(_is_sound, found)):
+            return found
+        return Hits(map(_as_hit, found), method=found.method, note=found.note, approximate=found.approximate)
     if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
         raise RetrieverError(f"the retriever returned {type(found).__name__}, expected a list of hits")
     return Hits((_as_hit(item) for item in found), method=method)
 
 
+def _is_sound(hit: object) -> bool:
+    if not isinstance(hit, Hit) or not (hit.text or hit.start is None):
+        return False
+    places = ((hit.start, 0), (hit.end, 0), (hit.line, 1))
+    return (
+        all(isinstance(text, str) for text in (hit.doc_id, hit.preview, hit.text, hit.title))
+        and all(place is None or (type(place) is int and place >= least) for place, least in places)
+        and isinstance(hit.score, (int, float))
+        and isinstance(hit.metadata, Mapping)
+    )
+
+
 def _as_hit(item: object) -> Hit:
-    if isinstance(item, Hit):
-        return item
-    if not isinstance(item, Mapping) or "doc_id" not in item:
+    if _is_sound(item):
+        return cast("Hit", item)
+    made = {one.name: getattr(item, one.name) for one in fields(item)} if isinstance(item, Hit) else item
+    if not isinstance(made, Mapping) or "doc_id" not in made:
         raise RetrieverError(
             f"the retriever returned {type(item).__name__} as a hit, expected Hit or a dict with doc_id"
         )
-    preview = str(item.get("preview") or item.get("text") or "")
+    preview, text = str(made.get("preview") or made.get("text") or ""), str(made.get("text") or "")
+    start, end, line = _place(made, "start", 0), _place(made, "end", 0), _place(made, "line", 1)
+    whole = start is None or end == start + len(preview)
+    metadata, score = made.get("metadata") or {}, made.get("score") or 0.0
+    if not isinstance(metadata, Mapping):
+        raise _wrong("metadata", metadata, "a mapping")
+    if not isinstance(score, SupportsFloat):
+        raise _wrong("score", score, "a number")
     return Hit(
-        doc_id=str(item["doc_id"]),
+        doc_id=str(made["doc_id"]),
         preview=preview,
-        score=float(item.get("score") or 0.0),
-        metadata=dict(item.get("metadata") or {}),
-        text=str(item.get("text") or preview),
-        title=str(item.get("title") or ""),
-        start=item.get("start"),
-        end=item.get("end"),
-        line=item.get("line"),
+        score=float(score),
+        metadata=dict(metadata),
+        text=text or (preview if whole else ""),
+        title=str(made.get("title") or ""),
+        heading=str(made.get("heading") or ""),
+        start=start,
+        end=end if start is not None else None,
+        line=line,
+        highlights=tuple(made.get("highlights") or ()),
     )
+
+
+def _place(made: Mapping[str, Any], name: str, least: int) -> int | None:
+    value = made.get(name)
+    if value is None or value != value:  # noqa: PLR0124 - only NaN, a table's empty cell, differs from itself
+        return None
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise _wrong(name, value, f"a whole number of at least {least}, or None")
+    return index(value) if index(value) >= least else None
+
+
+def _wrong(name: str, value: object, expected: str) -> RetrieverError:
+    return RetrieverError(f"the retriever returned a hit with {name}={repr(value)[:80]}, expected {expected}")
 
 
 def check_query(query: object, top_k: object) -> tuple[str, int]:

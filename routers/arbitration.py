@@ -100,7 +100,7 @@ async def _both_sides(work: Work, first: Answer, second: Answer) -> list[str]:
     said = " ".join(answer.text[:300] for answer in (first, second) if answer.says_something)
     query = f"{work.query} {said}"
     if work.corpus:
-        found = [hit.text for hit in await found_elsewhere(work, query)]
+        found = [hit.text or hit.preview for hit in await found_elsewhere(work, query)]
     else:
         found = [passage.text for passage in await find_passages(work, query)]
     return list(dict.fromkeys([*quoted, *found])) or list(work.material)[:1]

@@ -142,7 +142,7 @@ async def ask_passages(work: Work, route: str, passages: Sequence[Hit], *, syste
         return Answer(route=route, signal="the search found nothing")
     searches, shown = _searches(work), Seen()
     for hit in passages:
-        if hit.start is None:
+        if hit.start is None or not hit.text:
             shown.add_loose(hit.doc_id, hit.text or hit.preview)
         else:
             shown.add(hit.doc_id, hit.text, hit.start, line=hit.line)
@@ -212,7 +212,9 @@ def _merged(lists: Iterable[Sequence[Hit]]) -> list[Hit]:
 async def _read_around(searches: Searches, hit: Hit, reach: int = _AROUND) -> Hit:
     if hit.start is None:
         return hit
-    return await _part(searches, hit, max(0, hit.start - reach), hit.start + len(hit.text) + reach)
+    return await _part(
+        searches, hit, max(0, hit.start - reach), max(hit.end or 0, hit.start + len(hit.text or hit.preview)) + reach
+    )
 
 
 async def _cut_anew(searches: Searches, hit: Hit) -> Hit:

@@ -11,10 +11,11 @@ import pytest
 from retrieval_corpus import DOCUMENTS, FILTER_CASES, IDS, LONG, SEARCH_CASES
 
 from pyrlm.errors import RetrieverError
+from pyrlm.foreign import acall
 from pyrlm.retrievers.chunking import Chunker
 from pyrlm.retrievers.filters import parse_filters
 from pyrlm.retrievers.metadata import evaluate
-from pyrlm.retrievers.protocol import Hits, Retriever, acall
+from pyrlm.retrievers.protocol import Hits, Retriever
 
 Call = Callable[..., Any]
 CHUNKER = Chunker(size=100, overlap=15)

@@ -9,7 +9,8 @@ import pytest
 
 import pyrlm.retrievers
 from pyrlm.errors import RetrieverError
-from pyrlm.retrievers.protocol import Hit, Hits, Retriever, acall, as_hits, check_query, document_part, has_vectors
+from pyrlm.foreign import acall
+from pyrlm.retrievers.protocol import Hit, Hits, Retriever, as_hits, check_query, document_part, has_vectors
 
 
 class Plain:
