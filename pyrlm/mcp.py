@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pyrlm.errors import MCPError
 from pyrlm.mcp_config import read_servers
 from pyrlm.mcp_connection import Connection
-from pyrlm.mcp_results import contents_data, result_data, result_text
+from pyrlm.mcp_results import contents_data, result_data, result_text, wrapped
 from pyrlm.redact import redact
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Servers:
         """Start all servers, side by side."""
         for connection in self._own:
             connection.begin()
-        needed = [c.client() for c in self._own if c.server.required]
+        needed = [c.needed() for c in self._own if c.server.required]
         if needed:
             self._needed = asyncio.gather(*needed)
 
@@ -161,7 +161,7 @@ class Servers:
                         "name": item.name,
                         "description": item.description or "",
                         "input_schema": item.input_schema,
-                        "output_schema": item.output_schema,
+                        "output_schema": wrapped(item.output_schema) or item.output_schema,
                     }
             names = ", ".join(item.name for item in tools[:_SHOWN_SERVERS])
             raise ValueError(f"MCP server {server!r} has no tool {tool!r:.100}; it has {names or 'none'}")
@@ -175,10 +175,11 @@ class Servers:
             raise TypeError("mcp_call(server, tool, arguments): expected the tool's name, and its arguments as a dict")
 
         async def work() -> Any:
-            result = await self._named(server).call(lambda client: client.call_tool(tool, arguments or {}))
+            connection = self._named(server)
+            result = await connection.call(lambda client: client.call_tool(tool, arguments or {}))
             if result.is_error:
                 raise MCPError(f"{server}.{tool}: {result_text(result) or 'the tool failed'}")
-            return result_data(result)
+            return result_data(result, may_wrap=tool in connection.wrapping)
 
         return await self._made("mcp_call", work, server=server, tool=tool, arguments=arguments or {})
 

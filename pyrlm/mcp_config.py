@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pyrlm.errors import ConfigurationError
-from pyrlm.secret_names import register_named
+from pyrlm.mcp_files import read_file, translated
+from pyrlm.secret_values import register_address, register_arguments, register_values
 
 __all__ = ["Server", "check_servers", "read_servers"]
 
-_KEYS = frozenset(
-    {"command", "args", "env", "cwd", "url", "headers", "required", "timeout", "connect_timeout", "type", "disabled"}
+_KEYS = (
+    *("command", "args", "env", "cwd", "url", "headers", "required", "timeout", "connect_timeout"),
+    *("type", "disabled", "enabled"),
 )
-_TYPES = frozenset({None, "stdio", "http", "streamable-http", "streamable_http", "streamableHttp"})
-_VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
+_TYPES = frozenset({None, "stdio", "http", "streamable-http", "streamable_http", "streamableHttp", "sse"})
 _MAX_NAME = 64
 
 
@@ -34,11 +34,13 @@ class Server:
         args: Its arguments.
         env: Its environment, beside HOME, LOGNAME, PATH, SHELL, TERM and USER. It gets nothing else of the host's.
         cwd: Its working folder; the host's by default.
-        url: Address of a server that runs already (streamable HTTP), in the place of `command`.
+        url: Address of a server that runs already, in the place of `command`.
+        sse: Whether `url` has the older transport, HTTP with SSE, and not streamable HTTP.
         headers: Sent with every request to `url`.
         required: Whether the run ends where it can't be reached.
         timeout: Seconds for each call.
         connect_timeout: Seconds for its start, until it has listed what it has.
+        problem: Why it can't even be tried; of an entry in a file that other clients own.
     """
 
     name: str
@@ -47,10 +49,12 @@ class Server:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     url: str | None = None
+    sse: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     required: bool = False
     timeout: float = 60.0
     connect_timeout: float = 30.0
+    problem: str = ""
 
 
 def check_servers(option: object) -> None:
@@ -64,116 +68,104 @@ def check_servers(option: object) -> None:
 
 
 def read_servers(option: object) -> tuple[Server, ...]:
-    """Return the servers of the option `mcp_servers`; those marked as disabled are left out.
+    """Return the servers of the option `mcp_servers`; those that are switched off are left out.
 
     Args:
-        option: A dict of servers by name, or the path of a JSON file with such a dict under ``"mcpServers"``. In a file,
-            ``${NAME}`` and ``${NAME:-default}`` stand for variables of the host's environment, and keys that are meant
-            for other clients are ignored.
+        option: A dict of servers by name, or the path of a JSON file that other clients use for it (`pyrlm.mcp_files`). In
+            a file, ``${NAME}`` and ``${NAME:-default}`` stand for variables of the host's environment, keys that are
+            meant for other clients are ignored, and an entry that can't be used is a server that does not start.
 
     Raises:
         ConfigurationError: It can't be used; the message names server and key.
     """
     if option is None:
         return ()
-    from_file = isinstance(option, str | os.PathLike)
-    servers = _read_file(Path(option)) if isinstance(option, str | os.PathLike) else option
-    if isinstance(servers, Mapping) and set(servers) == {"mcpServers"}:
-        servers = servers["mcpServers"]
+    if isinstance(option, str | os.PathLike):
+        path = Path(option)
+        return tuple(_of_file(name, entry, path) for name, entry in read_file(path).items() if not _is_off(entry))
+    servers = option["mcpServers"] if isinstance(option, Mapping) and set(option) == {"mcpServers"} else option
     if not isinstance(servers, Mapping):
         raise ConfigurationError(
             f"mcp_servers={type(servers).__name__}: expected a dict of servers by name, or the path of a JSON file."
         )
-    found = [_server(name, entry, from_file=from_file) for name, entry in servers.items() if not _disabled(entry)]
-    return tuple(found)
+    return tuple(_server(name, entry) for name, entry in servers.items() if not _is_off(entry))
 
 
-def _disabled(entry: object) -> bool:
-    return isinstance(entry, Mapping) and entry.get("disabled") is True
+def _is_off(entry: object) -> bool:
+    return isinstance(entry, Mapping) and (entry.get("disabled") is True or entry.get("enabled") is False)
 
 
-def _read_file(path: Path) -> object:
+def _of_file(name: str, entry: object, path: Path) -> Server:
+    """Return a server of a file that other clients own: a bad entry is a server that can't be started."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"mcp_servers: {str(path)!r} can't be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise ConfigurationError(f"mcp_servers: {str(path)!r} is no JSON: {error}.") from error
-    if not isinstance(document, dict) or "mcpServers" not in document:
-        raise ConfigurationError(f"mcp_servers: {str(path)!r} has no object 'mcpServers'.")
-    return document["mcpServers"]
+        _check_truths(name, entry)
+        return _server(name, translated(name, entry, path) if isinstance(entry, Mapping) else entry)
+    except ConfigurationError as error:
+        if isinstance(entry, Mapping) and entry.get("required") is True:
+            raise
+        shown = "".join(char if char.isprintable() else " " for char in name)[:_MAX_NAME]
+        return Server(name=shown or "unnamed", problem=str(error))
 
 
-def _server(name: object, entry: object, *, from_file: bool) -> Server:
+def _server(name: object, entry: object) -> Server:
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MAX_NAME:
         raise ConfigurationError(
             f"mcp_servers: {name!r:.80}: expected a name of 1 to {_MAX_NAME} characters on one line."
         )
     if not isinstance(entry, Mapping):
-        raise _wrong(name, "", entry, "an object with 'command' or 'url'")
-    values = {key: _filled(name, entry[key]) if from_file else entry[key] for key in entry if key in _KEYS}
-    unknown = sorted(str(key) for key in set(entry) - _KEYS)
-    if unknown and not from_file:
-        raise _wrong(name, unknown[0], entry[unknown[0]], f"one of {', '.join(sorted(_KEYS))}")
-    kind = values.pop("type", None)
-    if kind not in _TYPES:
-        raise _wrong(name, "type", kind, "'stdio' or 'http' (streamable HTTP)")
-    values.pop("disabled", None)
+        raise _wrong(name, "", "an object with 'command' or 'url'", entry)
+    unknown = sorted(str(key) for key in entry if key not in _KEYS)
+    if unknown:
+        raise _wrong(name, unknown[0], f"one of {', '.join(_KEYS)}")
+    values = {key: entry[key] for key in entry if key not in {"type", "disabled", "enabled"}}
+    kind = entry.get("type")
+    if kind is not None and (not isinstance(kind, str) or kind not in _TYPES):
+        raise ConfigurationError(f"mcp_servers: {name!r}: type={kind!r:.80}: expected 'stdio', 'http' or 'sse'.")
     if isinstance(values.get("cwd"), os.PathLike):
         values["cwd"] = os.fspath(values["cwd"])
     _check(name, values)
-    if "args" in values:
-        values["args"] = tuple(values["args"])
-    for part in ("env", "headers"):
-        register_named(values.get(part, {}))
-    return Server(name=name, **values)
+    _check_truths(name, entry)
+    values["args"] = tuple(values.get("args", ()))
+    register_values({**values.get("env", {}), **values.get("headers", {})})
+    register_arguments(values["args"])
+    url = values.get("url", "")
+    register_address(url)
+    return Server(name=name, sse=kind == "sse" or (kind is None and urlsplit(url).path.endswith("/sse")), **values)
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
     if ("command" in values) == ("url" in values):
-        raise _wrong(name, "", dict.fromkeys(values, ...), "either 'command' or 'url'")
+        raise _wrong(name, "", "either 'command' or 'url'", dict.fromkeys(values))
     for key in ("command", "url", "cwd"):
         if key in values and not (isinstance(values[key], str) and values[key]):
-            raise _wrong(name, key, values[key], "a string")
+            raise _wrong(name, key, "a string", values[key])
     if "url" in values and not values["url"].startswith(("http://", "https://")):
-        raise _wrong(name, "url", values["url"], "an address that begins with http:// or https://")
+        raise _wrong(name, "url", "an address that begins with http:// or https://", values["url"])
     args = values.get("args", ())
-    if isinstance(args, str) or not isinstance(args, list | tuple) or not all(isinstance(item, str) for item in args):
-        raise _wrong(name, "args", args, "a list of strings")
+    if not isinstance(args, list | tuple) or not all(isinstance(item, str) for item in args):
+        raise _wrong(name, "args", "a list of strings", args)
     for key in ("env", "headers"):
         pairs = values.get(key, {})
         if not isinstance(pairs, Mapping) or not all(isinstance(item, str) for pair in pairs.items() for item in pair):
-            raise ConfigurationError(f"mcp_servers: {name!r}: {key}: expected an object of strings by name.")
-    _check_numbers(name, values)
-
-
-def _check_numbers(name: str, values: Mapping[str, Any]) -> None:
+            raise _wrong(name, key, "an object of strings by name", pairs)
     for key in ("timeout", "connect_timeout"):
         seconds = values.get(key, 1)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-            raise _wrong(name, key, seconds, "seconds above 0")
-    if not isinstance(values.get("required", False), bool):
-        raise _wrong(name, "required", values["required"], "true or false")
+            raise ConfigurationError(f"mcp_servers: {name!r}: {key}={seconds!r:.80}: expected seconds above 0.")
 
 
-def _wrong(name: str, key: str, given: object, expected: str) -> ConfigurationError:
+def _check_truths(name: str, entry: object) -> None:
+    for key in ("required", "disabled", "enabled"):
+        if isinstance(entry, Mapping) and not isinstance(entry.get(key, False), bool):
+            raise ConfigurationError(f"mcp_servers: {name!r}: {key}={entry[key]!r:.80}: expected true or false.")
+
+
+def _wrong(name: str, key: str, expected: str, given: object = None) -> ConfigurationError:
+    """Return an error that tells the keys or the type of what was given: the value itself may be secret."""
     place = f"mcp_servers: {name!r}" + (f": {key}" if key else "")
-    return ConfigurationError(f"{place}={given!r:.200}: expected {expected}.")
-
-
-def _filled(name: str, value: Any) -> Any:
-    """Put the variables of the host's environment that a file names in their places."""
-    if isinstance(value, list):
-        return [_filled(name, item) for item in value]
-    if isinstance(value, dict):
-        return {key: _filled(name, item) for key, item in value.items()}
-    if not isinstance(value, str):
-        return value
-
-    def variable(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1], match[2])
-        if found is None:
-            raise ConfigurationError(f"mcp_servers: {name!r} names ${{{match[1]}}}, which is not set here.")
-        return found
-
-    return _VARIABLE.sub(variable, value)
+    had = ""
+    if isinstance(given, Mapping):
+        had = f", got {', '.join(map(str, given)) or 'none'}"
+    elif given is not None:
+        had = f", got {type(given).__name__}"
+    return ConfigurationError(f"{place}: expected {expected}{had}.")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import math
-import os
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import MCPError
+from pyrlm.mcp_failures import Tail, kind_of, told_of
+from pyrlm.mcp_results import wrapped
 from pyrlm.redact import redact
-from pyrlm.repl.common import cut_middle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -33,8 +33,7 @@ LISTS = {
 
 _MAX_PAGES = 200
 _MAX_ITEMS = 10_000
-_MAX_STDERR = 2_000
-_MAX_MESSAGE = 1_000
+_SILENCE = 86_400.0  # seconds that the stream of a server with SSE may be without an event
 
 
 class Connection:
@@ -47,14 +46,18 @@ class Connection:
     Attributes:
         server: How it is started or reached.
         counts: How many tools, resources and templates it has; None until it is connected.
-        failure: Why it can't be used; empty where it can, or may yet.
+        failure: What is wrong with it, for the model: of no error and no output the text, which may hold anything that the
+            server was given; empty where it can be used, or may yet.
+        wrapping: Tools whose results the server wraps, see `pyrlm.mcp_results.wrapped`.
     """
 
     def __init__(self, server: Server, recorder: Recorder) -> None:
         self.server = server
         self.counts: dict[str, int] | None = None
         self.failure = ""
+        self.wrapping: set[str] = set()
         self.recorder = recorder
+        self._told = ""
         self._stopping = False
         self._scope: Any = None
         self._client: Client | None = None
@@ -87,6 +90,17 @@ class Connection:
             raise MCPError(f"MCP server {self.server.name!r} {self.failure or 'has ended'}")
         return self._client
 
+    async def needed(self) -> None:
+        """Wait until it is connected.
+
+        Raises:
+            MCPError: It can't be reached; for the application, with all that is known.
+        """
+        try:
+            await self.client()
+        except MCPError as error:
+            raise (MCPError(f"MCP server {self.server.name!r} {self._told}") if self._told else error) from None
+
     async def call(self, work: Callable[[Client], Awaitable[Any]]) -> Any:
         """Do `work` with the client within the server's time.
 
@@ -104,7 +118,7 @@ class Connection:
             except (MCPError, TypeError):
                 raise
             except Exception as error:
-                raise MCPError(f"MCP server {name!r}: {_told(error)}") from error
+                raise MCPError(f"MCP server {name!r}: {told_of(error)}") from error
         assert scope.cancelled_caught
         raise TimeoutError(f"MCP server {name!r} took longer than its {seconds:g} s")
 
@@ -124,6 +138,8 @@ class Connection:
             if page is None:
                 break
             items += getattr(page, kind)
+            if kind == "tools":
+                self.wrapping |= {tool.name for tool in page.tools if wrapped(tool.output_schema) is not None}
             cursor = page.next_cursor
             if not cursor or cursor in seen or len(items) > _MAX_ITEMS:
                 break
@@ -136,17 +152,20 @@ class Connection:
     async def _serve(self) -> None:
         """Connect, wait for the end, close."""
         started = time.perf_counter()
-        tail = _Tail()
+        tail = Tail()
         try:
+            if self.server.problem:
+                self._fail("its entry in the file can't be used", self.server.problem, tail, started)
+                return
             await asyncio.to_thread(importlib.import_module, "mcp.client.client")  # takes most of a second
             await self._within(tail, started)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on without this server
-            self._fail(_told(error), tail, started)
+            self._fail(kind_of(error), told_of(error), tail, started)
         finally:
             self._client = None
             self._settled.set()
 
-    async def _within(self, tail: _Tail, started: float) -> None:
+    async def _within(self, tail: Tail, started: float) -> None:
         import anyio  # noqa: PLC0415 - comes with the SDK
 
         with anyio.CancelScope(deadline=anyio.current_time() + self.server.connect_timeout) as self._scope:
@@ -165,16 +184,17 @@ class Connection:
                 self._settled.set()
                 await anyio.sleep_forever()
         if self.counts is None and not self._stopping:
-            self._fail(f"no reply within {self.server.connect_timeout:g} s", tail, started)
+            why = f"no reply within {self.server.connect_timeout:g} s"
+            self._fail(why, why, tail, started)
 
-    def _fail(self, why: str, tail: _Tail, started: float) -> None:
+    def _fail(self, kind: str, why: str, tail: Tail, started: float) -> None:
+        failed = "failed: " if self.counts is not None else "failed to start: "
         said = tail.text
-        self.failure = ("failed: " if self.counts is not None else "failed to start: ") + (
-            f"{why}; it wrote: {said}" if said else why
-        )
+        self.failure = failed + kind
+        self._told = failed + redact(f"{why}; it wrote: {said}" if said else why)
         self.recorder.record(
             "mcp_server",
-            error=f"{self.server.name} {self.failure}",
+            error=f"{self.server.name} {self._told}",
             elapsed=time.perf_counter() - started,
             data={"server": self.server.name},
         )
@@ -194,13 +214,17 @@ async def _page(client: Client, kind: str, cursor: str | None) -> Any:
 
 
 @asynccontextmanager
-async def _open(server: Server, tail: _Tail) -> AsyncGenerator[Client, None]:
+async def _open(server: Server, tail: Tail) -> AsyncGenerator[Client, None]:
     """Connect the SDK's client over the transport that the server has."""
     from mcp.client.client import Client  # noqa: PLC0415 - slow to import
 
     async with AsyncExitStack() as stack:
         transport: Any
-        if server.url is not None:
+        if server.url is not None and server.sse:
+            from mcp.client.sse import sse_client  # noqa: PLC0415
+
+            transport = sse_client(server.url, headers=dict(server.headers), timeout=30.0, sse_read_timeout=_SILENCE)
+        elif server.url is not None:
             import httpx2  # noqa: PLC0415 - comes with the SDK
             from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
 
@@ -216,39 +240,3 @@ async def _open(server: Server, tail: _Tail) -> AsyncGenerator[Client, None]:
             )
             transport = stdio_client(start, errlog=await stack.enter_async_context(tail.pipe()))
         yield await stack.enter_async_context(Client(transport))
-
-
-class _Tail(asyncio.Protocol):
-    """Keeps the end of what a server writes to its standard error, for the message when it fails."""
-
-    def __init__(self) -> None:
-        self._kept = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._kept = (self._kept + data)[-_MAX_STDERR:]
-
-    @property
-    def text(self) -> str:
-        """The last lines, on one line."""
-        return redact(" ".join(self._kept.decode("utf-8", "replace").split()))[-_MAX_MESSAGE:]
-
-    @asynccontextmanager
-    async def pipe(self) -> AsyncGenerator[Any, None]:
-        """Open a file for the server to write to."""
-        reading, writing = os.pipe()
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(reading, "rb", buffering=0))
-        try:
-            with os.fdopen(writing, "w", encoding="utf-8") as file:
-                yield file
-            await asyncio.sleep(0)  # what has been written comes in before the pipe is closed
-        finally:
-            transport.close()
-
-
-def _told(error: BaseException) -> str:
-    """Return what went wrong, without the groups that the SDK packs it in, and without secrets."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return cut_middle(redact(text), _MAX_MESSAGE)

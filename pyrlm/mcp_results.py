@@ -3,21 +3,64 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["contents_data", "result_data", "result_text"]
+__all__ = ["contents_data", "result_data", "result_text", "wrapped"]
+
+_RESULT = "result"
+_MARK = "x-fastmcp-wrap-result"
 
 
-def result_data(result: Any) -> Any:
-    """Return a tool's result: structured content as it is, else text as str; with other blocks, a list of all of them."""
-    if result.structured_content is not None:
-        return result.structured_content
+def wrapped(schema: Mapping[str, Any] | None) -> Any:
+    """Return the schema of what a tool declared to return, where its server wraps that in an object; else None.
+
+    Structured content used to have to be an object, so that servers put a str or a list in ``{"result": …}``. FastMCP
+    marks the schema; the official SDK (`mcp.server.mcpserver`) titles it after the function, ``greetOutput``.
+    """
+    properties = (schema or {}).get("properties")
+    if not schema or not isinstance(properties, dict) or set(properties) != {_RESULT}:
+        return None
+    titled = str(schema.get("title", "")).endswith("Output") and schema.get("required") == [_RESULT]
+    if schema.get(_MARK) is not True and not titled:
+        return None
+    inner = properties[_RESULT]
+    return {**inner, "$defs": schema["$defs"]} if isinstance(inner, dict) and "$defs" in schema else inner
+
+
+def result_data(result: Any, *, may_wrap: bool) -> Any:
+    """Return a tool's result: structured content, else text as str; with other blocks, a list of all of them.
+
+    Args:
+        result: What the server sent.
+        may_wrap: Whether the tool's schema is one that its server wraps results for (`wrapped`).
+    """
+    content = result.structured_content
+    if content is not None:
+        return content[_RESULT] if _is_wrapped(result, may_wrap=may_wrap) else content
     if all(block.type == "text" for block in result.content):
         return result_text(result)
     return [_block(block) for block in result.content]
+
+
+def _is_wrapped(result: Any, *, may_wrap: bool) -> bool:
+    """Whether structured content is a wrapped value, and not an object of the tool's own with a sole field `result`.
+
+    Beside a wrapped value stands the value as text, beside an object of the tool's own the JSON of the object.
+    """
+    content = result.structured_content
+    if not isinstance(content, dict) or set(content) != {_RESULT}:
+        return False
+    fastmcp = (result.meta or {}).get("fastmcp")
+    if isinstance(fastmcp, dict) and fastmcp.get("wrap_result") is True:
+        return True
+    try:
+        return may_wrap and bool(json.loads(result_text(result)) != content)
+    except (ValueError, RecursionError):
+        return may_wrap
 
 
 def result_text(result: Any) -> str:

@@ -1,4 +1,4 @@
-"""MCP servers for the tests, made with the official SDK: `python mcp_servers.py stdio|http|paged`."""
+"""MCP servers for the tests, made with the official SDK: `python mcp_servers.py stdio|http|sse|paged`."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ def item(item: str) -> str:
     return f"{item}: sold by the piece."
 
 
-def http() -> None:
-    """Serve streamable HTTP on a free port of the loopback, and print the port."""
+def http(app) -> None:
+    """Serve an application on a free port of the loopback, and print the port."""
     import uvicorn
 
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen()  # before anyone hears of the port
     print(listening.getsockname()[1], flush=True)
-    config = uvicorn.Config(server.streamable_http_app(), log_level="error")
+    config = uvicorn.Config(app, log_level="error")
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -122,7 +122,9 @@ async def paged() -> None:
 def main() -> None:
     kind = sys.argv[1]
     if kind == "http":
-        http()
+        http(server.streamable_http_app())
+    elif kind == "sse":
+        http(server.sse_app())
     elif kind == "paged":
         asyncio.run(paged())
     else:
