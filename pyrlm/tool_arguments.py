@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 import typing
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.redact import redact
 from pyrlm.tool_calls import brief
+from pyrlm.tool_types import checkable, noted, resolved, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Arguments"]
 
 _EMPTY = inspect.Parameter.empty
+_RESULT = "return"  # no parameter can have this name
 _MAX_DEFAULT = 24
 """Longest default that is shown: an API key among the defaults is longer."""
 _MAX_ANNOTATION = 80
+_MAX_NOTE = 200
 _MAX_ERRORS = 3
 _SAMPLES: dict[Any, str] = {str: "'…'", int: "1", float: "0.5", bool: "True", list: "[…]", dict: "{…}"}
 
@@ -39,7 +41,10 @@ class Arguments:
         self._name = name
         self._function = function
         self._given = _given_signature(function)
-        self._hints = {} if self._given is None else _hints(self._given, function)
+        self._returned: Any = None
+        self._hints: dict[str, Any] = {}
+        if self._given is not None:
+            self._hints, self._returned = _hints(self._given, function)
         self._adapters: dict[str, Any] | None = None
         self.signature = None if self._given is None else _bare(self._given)
 
@@ -48,11 +53,20 @@ class Arguments:
         """The signature with annotations, for the prompt."""
         if self._given is None:
             return "(…)"
-        parts = [_parameter(self._default(name), parameter) for name, parameter in self._given.parameters.items()]
+        parts = [
+            _parameter(self._default(name), parameter, self._hints.get(name))
+            for name, parameter in self._given.parameters.items()
+        ]
         returned = self._given.return_annotation
         return f"({', '.join(_with_marks(parts, self._given))})" + (
-            f" -> {_annotation(returned)}" if returned is not _EMPTY else ""
+            f" -> {_annotation(returned, self._returned)}" if returned is not _EMPTY else ""
         )
+
+    @property
+    def notes(self) -> str:
+        """What annotations say of the parameters beside their types; empty where they say nothing."""
+        told = {name: redact(noted(hint)) for name, hint in self._hints.items()}
+        return "; ".join(f"{name}: {_cut(note, _MAX_NOTE)}" for name, note in told.items() if note)
 
     @property
     def example(self) -> str:
@@ -113,7 +127,7 @@ class Arguments:
             return self._adapters[parameter].validate_python(value)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-        expected = _annotation(self._given.parameters[parameter].annotation)
+        expected = _annotation(self._given.parameters[parameter].annotation, self._hints.get(parameter))
         told = "; ".join(_problem(name, problem) for problem in problems[:_MAX_ERRORS])
         more = f"; and {len(problems) - _MAX_ERRORS} more" if len(problems) > _MAX_ERRORS else ""
         kind = TypeError if all(problem["type"].endswith("_type") for problem in problems) else ValueError
@@ -165,11 +179,11 @@ def _plain_default(value: Any) -> Any:
     return value if type(value) in {tuple, list, dict} and not value else _SOMETHING
 
 
-def _parameter(default: Any, parameter: inspect.Parameter) -> str:
+def _parameter(default: Any, parameter: inspect.Parameter, hint: Any) -> str:
     star = (
         "*" if parameter.kind is parameter.VAR_POSITIONAL else "**" if parameter.kind is parameter.VAR_KEYWORD else ""
     )
-    annotated = "" if parameter.annotation is _EMPTY else f": {_annotation(parameter.annotation)}"
+    annotated = "" if parameter.annotation is _EMPTY else f": {_annotation(parameter.annotation, hint)}"
     equals = " = " if annotated else "="
     return f"{star}{parameter.name}{annotated}" + ("" if default is _EMPTY else f"{equals}{default!r}")
 
@@ -183,27 +197,33 @@ def _with_marks(parts: list[str], signature: inspect.Signature) -> list[str]:
     return parts
 
 
-def _annotation(annotation: Any) -> str:
-    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    text = redact(" ".join(text.replace("typing.", "").split()))
-    return text if len(text) <= _MAX_ANNOTATION else f"{text[:_MAX_ANNOTATION]}…"
+def _annotation(annotation: Any, hint: Any) -> str:
+    text = redact(" ".join(spelled(annotation, hint).replace("typing.", "").split()))
+    return _cut(text, _MAX_ANNOTATION)
 
 
-def _hints(signature: inspect.Signature, function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of parameters as types; those that can't be resolved are left out, and not checked."""
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _hints(signature: inspect.Signature, function: Callable[..., Any]) -> tuple[dict[str, Any], Any]:
+    """Return the annotations of parameters and that of the result as types.
+
+    Those that can't be resolved are left out, and not checked.
+    """
     hints: dict[str, Any] = {}
     origin = _origin(function)
     code, cells = getattr(origin, "__code__", None), getattr(origin, "__closure__", None) or ()
     local = {} if code is None else dict(_filled(code.co_freevars, cells))
-    for name, parameter in signature.parameters.items():
-        if parameter.annotation is _EMPTY:
+    annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    for name, annotation in {**annotations, _RESULT: signature.return_annotation}.items():
+        if annotation is _EMPTY:
             continue
-        one = types.SimpleNamespace(__annotations__={name: parameter.annotation})
         try:
-            hints |= typing.get_type_hints(one, getattr(origin, "__globals__", {}), local, include_extras=True)
+            hints[name] = resolved(annotation, getattr(origin, "__globals__", {}), local)
         except Exception:  # noqa: BLE001, S112 - names that exist for type checkers alone, or are not defined yet
             continue
-    return hints
+    return hints, hints.pop(_RESULT, None)
 
 
 def _filled(names: Sequence[str], cells: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -235,7 +255,7 @@ def _adapter(hint: Any) -> Any:
 
     for config in (None, ConfigDict(arbitrary_types_allowed=True)):
         try:
-            return TypeAdapter(hint, config=config)
+            return TypeAdapter(checkable(hint), config=config)
         except (PydanticUserError, TypeError, NameError):
             continue
     return None

@@ -7,6 +7,7 @@ import builtins
 import functools
 import inspect
 import keyword
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ __all__ = ["Tool", "Toolbox", "check_tools", "tools_named"]
 
 _MAX_BATCH = 10_000
 _MAX_LINE = 400
-_MAX_DOC = 200
+_SHORT_DOC = 200
+_MAX_DOC = 2_000
+"""Characters of the docstring of one tool, where there is room for it."""
 _MAX_LINES = 6_000
 """Characters of the prompt that tools get with all that is known of them; further ones are named."""
 _MAX_NAMES = 2_000
@@ -33,12 +36,14 @@ _MAX_NAMES = 2_000
 _TAKEN = frozenset(
     """\
     P context CONTEXT ctx peek tail lenP extract_after pick_first_answer last_output FINAL FINAL_VAR SHOW_VARS
-    llm_query llm_batch llm_query_batched llm_query_batch ask ask_chunks ask_chunks_first rlm_query rlm_query_batch rlm_query_batched
+    query llm_query llm_batch llm_query_batched llm_query_batch ask ask_chunks ask_chunks_first rlm_query rlm_query_batch rlm_query_batched
     es_search es_vector_search es_hybrid_search es_search_batch es_get tool_batch mcp_list_tools mcp_tool_schema mcp_call
     mcp_list_resources mcp_list_resource_templates mcp_read_resource re json math collections itertools asyncio sys
     """.split()  # noqa: SIM905 - a list of names reads better than a column of literals
 )
 """Names of the REPL. A tool can have none of them, nor that of a builtin."""
+_ADDED = re.compile(r"(P|ctx)\d+")
+"""What is added to a session has such a name."""
 
 _BATCH = (
     "tool_batch(name, items): one tool many times, side by side; an item is a dict of arguments or the one argument; "
@@ -53,7 +58,8 @@ class Tool:
     Attributes:
         function: Any callable, synchronous (called in a thread, with the run's context variables) or asynchronous.
         name: What code calls it; the function's own name by default.
-        description: Told to the model; the docstring's first paragraph by default.
+        description: Told to the model; the docstring by default. Up to 2,000 characters, as far as there is room for
+            it beside other tools; else what its first paragraph begins with.
         timeout: Seconds for each call, after which the code gets a TimeoutError; None for no limit. A synchronous
             function can't be stopped: its thread goes on, and its result is dropped.
     """
@@ -74,10 +80,8 @@ class Tool:
 
     @property
     def told(self) -> str:
-        """What it does, in one line; empty where nothing says so."""
-        text = self.description if self.description is not None else _docstring(self.function)
-        line = " ".join(text.partition("\n\n")[0].split())
-        return line if len(line) <= _MAX_DOC else f"{line[:_MAX_DOC]}…"
+        """What it does; empty where nothing says so."""
+        return self.description if self.description is not None else _docstring(self.function)
 
 
 def check_tools(tools: object) -> None:
@@ -90,19 +94,28 @@ def check_tools(tools: object) -> None:
         raise ConfigurationError(f"tools={type(tools).__name__}: expected a list of functions or Tool objects.")
     seen: set[str] = set()
     for tool in map(_as_tool, tools):
+        _check_fields(tool)
         name = tool.called
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
             problem = "is no name that code can call"
-        elif name in _TAKEN or hasattr(builtins, name):
+        elif name in _TAKEN or _ADDED.fullmatch(name) or hasattr(builtins, name):
             problem = "is the name of something else in the REPL"
         elif name in seen:
             problem = "is the name of two tools"
-        elif tool.timeout is not None and not tool.timeout > 0:
-            raise ConfigurationError(f"Tool {name}: timeout={tool.timeout!r}: expected seconds above 0, or None.")
         else:
             seen.add(name)
             continue
         raise ConfigurationError(f"tools: {name!r} {problem}; give another by Tool(function, name=…).")
+
+
+def _check_fields(tool: Tool) -> None:
+    for field, given in (("name", tool.name), ("description", tool.description)):
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(f"Tool: {field}={given!r:.100}: expected a string, or None.")
+    seconds = tool.timeout
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and seconds > 0):
+        raise ConfigurationError(f"Tool {tool.called}: timeout={seconds!r:.100}: expected seconds above 0, or None.")
 
 
 def tools_named(tools: Sequence[Any], names: Collection[str]) -> list[Tool]:
@@ -141,14 +154,21 @@ class Toolbox:
 
     def lines(self) -> list[str]:
         """Return the lines of the prompt: one a tool, as many as there is room for; further ones are named."""
-        lines, room, left = [], _MAX_LINES, []
+        short: dict[str, str] = {}
+        room, left = _MAX_LINES, []
         for name, (tool, takes) in self._tools.items():
             line = _line(tool, takes)
             if len(line) <= room:
-                lines.append(line)
+                short[name] = line
                 room -= len(line)
             else:
                 left.append(name)
+        lines = []
+        for name, line in short.items():
+            whole = _line(*self._tools[name], most=_MAX_DOC)
+            fits = len(whole) - len(line) <= room
+            lines.append(whole if fits else line)
+            room -= len(whole) - len(line) if fits else 0
         if left:
             names = ", ".join(left)
             lines.append(
@@ -235,8 +255,12 @@ def _docstring(function: Any) -> str:
     return inspect.getdoc(type(function).__call__) or inspect.getdoc(type(function)) or ""
 
 
-def _line(tool: Tool, takes: Arguments) -> str:
+def _line(tool: Tool, takes: Arguments, most: int = _SHORT_DOC) -> str:
+    """Return what is told of a tool: name and signature, `most` characters of what it does, notes, an example."""
     head = f"{tool.called}{takes.shown}"
-    line = redact(f"{head}: {tool.told}" if tool.told else head)
-    line = line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"
-    return f"{line} `{takes.example}`"
+    doc = redact(" ".join((tool.told if most > _SHORT_DOC else tool.told.partition("\n\n")[0]).split()))
+    doc = doc if len(doc) <= most else f"{doc[:most]}…"
+    told = " ".join(part for part in (doc, f"({takes.notes})" if takes.notes else "") if part)
+    line = redact(f"{head}: {told}" if told else head)
+    bound = _MAX_LINE - _SHORT_DOC + most
+    return f"{line if len(line) <= bound else f'{line[:bound]}…'} `{takes.example}`"

@@ -11,12 +11,14 @@ import functools
 import subprocess
 import sys
 import threading
+import typing
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+import typing_extensions
+from pydantic import AfterValidator, BaseModel, Field
 
 from pyrlm import RLM, SmartRouter
 from pyrlm.adapters import FakeAdapter
@@ -309,23 +311,23 @@ def test_each_call_is_an_event_with_bounded_arguments():
     assert "sk-arg" not in result.trace.to_json()
 
 
-def test_the_prompt_shows_name_signature_and_first_paragraph():
+def test_the_prompt_shows_name_signature_and_docstring():
     def lookup(key: str, limit: int = 10, *, exact: bool = False, token="a" * 40) -> dict[str, int]:
         """Look a key up
         in the shop's register.
 
-        Further details that are not shown.
+        Args:
+            key: Its name.
         """
 
     _, adapter = run([], [lookup, Tool(Shop().price, description="Costs.")])
     text = adapter.calls[0].text
     assert (
         "- lookup(key: str, limit: int = 10, *, exact: bool = False, token=…) -> dict[str, int]: "
-        "Look a key up in the shop's register. `lookup(key='…')`" in text
+        "Look a key up in the shop's register. Args: key: Its name. `lookup(key='…')`" in text
     )
     assert "- price(item: str) -> float: Costs. `price(item='…')`" in text
     assert "`tool_batch('lookup', [dict(key='…'), dict(key='…')])`" in text
-    assert "Further details" not in text
     _, adapter = run([], [])
     assert "tool_batch" not in adapter.calls[0].text
 
@@ -350,6 +352,94 @@ def test_the_prompt_stays_bounded_with_many_and_long_tools():
     _, adapter = run([], [make(number) for number in range(300)])
     assert len(adapter.calls[0].text) < 14_000
     assert "further tools: tool_" in adapter.calls[0].text
+
+
+def test_docstrings_are_whole_as_far_as_there_is_room_and_no_tool_is_left_out_for_one():
+    def make(number, words):
+        def tool():
+            pass
+
+        return Tool(tool, name=f"tool_{number}", description="First. \n\n" + "word " * words + f"END{number}")
+
+    _, adapter = run([], [make(number, 300) for number in range(10)])
+    text = adapter.calls[0].text
+    assert [number for number in range(10) if f"END{number}" in text] == [0, 1, 2]
+    assert all(f"- tool_{number}(): First. " in text for number in range(10))
+    _, adapter = run([], [make(0, 2_000)])
+    assert "END0" not in adapter.calls[0].text
+    assert 1_950 < 5 * adapter.calls[0].text.count("word") <= 2_000
+    assert len(adapter.calls[0].text) < 8_000
+
+
+def test_what_annotations_say_beside_the_type_is_shown_beside_the_docstring():
+    def order(
+        n: Annotated[int, Field(description="How many pieces,\nat least one.", ge=1)],
+        names: list[Annotated[str, Field(max_length=3)]] | None = None,
+        key: Annotated[str, "The customer's, not annotated-key-4711."] = "x",
+        by: Annotated[float, AfterValidator(abs)] = 1.0,
+    ) -> Annotated[dict[str, int], Field(description="By name.")]:
+        """Order."""
+
+    register_secret("annotated-key-4711")
+    _, adapter = run([], [order])
+    text = adapter.calls[0].text
+    assert (
+        "- order(n: int, names: list[str] | None = None, key: str = 'x', by: float = 1.0) -> dict[str, int]: "
+        "Order. (n: How many pieces, at least one., ge=1; names: max_length=3; key: The customer's, not [secret].)" in text
+    )
+    assert "annotated-key" not in text
+    assert "FieldInfo" not in text
+    told = error_of("order(0)", [order])
+    assert "ValueError: order(n): expected int; n: Input should be greater than or equal to 1" in told
+
+
+class ExtendedDict(typing_extensions.TypedDict):
+    k: int
+
+
+class Inner(typing.TypedDict):
+    x: int
+
+
+class Base(typing.TypedDict):
+    a: int
+
+
+class Whole(Base, total=False):
+    b: typing.Required[list[Inner]]
+    c: dict[str, Inner | None]
+    again: Whole
+
+
+def test_every_typed_dict_is_checked():
+    def typed(row: Whole):
+        return row
+
+    def many(rows: list[Inner], one: Annotated[Inner | None, "one"] = None, old: typing.List[Inner] = ()):  # noqa: UP006
+        return "passed"
+
+    def other(row: ExtendedDict):
+        return "passed"
+
+    good = {"a": 1, "b": [{"x": 2}], "again": {"a": 1}}
+    bad = [
+        "typed({'b': [{'x': 1}]})",
+        "typed({'a': 1})",
+        "typed({'a': 1, 'b': [{'y': 1}]})",
+        "typed({'a': 1, 'b': [], 'c': {'k': {'x': 'no'}}})",
+        "many([{'y': 1}])",
+        "many([], {'y': 1})",
+        "many([], None, [{'y': 1}])",
+        "other({})",
+    ]
+    tools = [typed, many, other]
+    assert value(f"found = [typed({good!r}), many([{{'x': 1}}], {{'x': '2'}}), other({{'k': 1}})]", tools) == [
+        good,
+        "passed",
+        "passed",
+    ]
+    for call in bad:
+        assert ": expected " in error_of(call, tools), call
 
 
 def test_what_a_partial_has_bound_is_neither_shown_nor_taken():
@@ -391,7 +481,15 @@ def test_code_cannot_overwrite_a_tool_for_good():
         ([Tool(len, name="class")], "'class' is no name"),
         ([Tool(len, name="_hidden")], "'_hidden' is no name"),
         ([Tool(len, name="two"), Tool(len, name="two")], "'two' is the name of two tools"),
-        ([Tool(len, name="size", timeout=0)], "timeout=0: expected seconds above 0"),
+        ([Tool(len, name="size", timeout=0)], "Tool size: timeout=0: expected seconds above 0"),
+        ([Tool(len, name="size", timeout="3")], "Tool size: timeout='3': expected seconds above 0"),
+        ([Tool(len, name="size", timeout=True)], "timeout=True: expected seconds above 0"),
+        ([Tool(len, name="size", timeout=float("nan"))], "timeout=nan: expected seconds above 0"),
+        ([Tool(len, name=5)], "Tool: name=5: expected a string"),
+        ([Tool(len, name="size", description=5)], "Tool: description=5: expected a string"),
+        ([Tool(len, name="query")], "'query' is the name of something else in the REPL"),
+        ([Tool(len, name="P2")], "'P2' is the name of something else in the REPL"),
+        ([Tool(len, name="ctx13")], "'ctx13' is the name of something else in the REPL"),
         (["lookup"], "got str"),
         ("lookup", "tools=str: expected a list"),
         ({"lookup": len}, "tools=dict: expected a list"),
