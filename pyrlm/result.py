@@ -28,7 +28,7 @@ class RunResult:
     """The outcome of `RLM.run`; unpacks as ``output, trace = rlm.run(...)``.
 
     Attributes:
-        output: The answer as a string; empty where there is none.
+        output: The answer as a string, see `pyrlm.value_text.as_text`, with a schema its JSON; empty where there is none.
         value: The answer as the REPL held it; the string itself for an answer given as text.
         status: How the run ended.
         trace: Every event of the run.
