@@ -66,12 +66,13 @@ class Handed:
     notes: tuple[str, ...] = ()
 
 
-def definitions(sources: Iterable[str], names: Sequence[str]) -> str:
+def definitions(sources: Iterable[str], names: Sequence[str], others: Sequence[str] = ()) -> str:
     """Return the source of functions and classes `names`, with the functions, imports and constants that they use.
 
     Args:
         sources: Pieces of code in the order in which they ran; the latest definition of a name counts.
         names: Functions or classes defined there at top level.
+        others: What else could have been named, for the error.
 
     Raises:
         ValueError: A name is not defined so, or uses a variable whose value can't be told from its source.
@@ -83,7 +84,10 @@ def definitions(sources: Iterable[str], names: Sequence[str]) -> str:
     for name in names:
         if name not in known or not _is_function(known[name]):
             have = _listed([other for other, found in known.items() if _is_function(found)])
-            raise ValueError(f"{name!r:.100} is no function that your code has defined at top level; it has: {have}")
+            more = f". Tools and servers that can be passed on: {_listed(others)}" if others else ""
+            raise ValueError(
+                f"{name!r:.100} is no function that your code has defined at top level; it has: {have}{more}"
+            )
         _Collector(name, known, wanted).add(name)
     return "\n\n".join(ast.unparse(statement) for statement in wanted.values() if statement)
 

@@ -46,6 +46,10 @@ class HostTools:
         """Return the tools and the servers among `names`, for a sub-agent: it can get no others."""
         return tools_named(self._rlm.tools, names), self._servers.named(names)
 
+    def names(self) -> list[str]:
+        """Return the names of all that can be passed on."""
+        return [*self._toolbox.names(), *self._servers.names()]
+
     def functions(self) -> dict[str, HostFunction]:
         """Return the host functions by the names that code uses."""
         return self._toolbox.functions()

@@ -80,6 +80,6 @@ def _adapter(session: Session, model: str | Model | None) -> object:
 
 def _handed(session: Session, servers: Mapping[str, Connection], functions: Sequence[str]) -> Handed:
     """Return what is given along, and what is told of it."""
-    code = definitions(session.repl.sources, functions)
+    code = definitions(session.repl.sources, functions, session.tools.names())
     notes = [AGENT_NOTE, *([functions_note(told_of(code))] if code else [])]
     return Handed(coverage=session.coverage, servers=servers, code=code, notes=tuple(notes))

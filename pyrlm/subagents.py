@@ -10,7 +10,7 @@ from pyrlm.budget import Budget
 from pyrlm.errors import PolicyError, PyRLMError
 from pyrlm.inputs import take_in
 from pyrlm.meters import smallest
-from pyrlm.overlap import share_held
+from pyrlm.overlap import share_of
 from pyrlm.prompts import NO_ANSWER
 from pyrlm.prompts_subagents import AGENT_LINE, long_prompt_query
 from pyrlm.redact import redact
@@ -190,7 +190,7 @@ class SubAgents:
             return ""
         if not given.len_chars() or (inputs.data is not None and not inputs.data.data):
             return "the context was empty"
-        held = await asyncio.to_thread(share_held, given.texts, own.texts)
+        held = await asyncio.to_thread(share_of, given, own)
         if held < _NEARLY_ALL:
             return ""
         return (

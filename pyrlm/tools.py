@@ -152,6 +152,10 @@ class Toolbox:
             return {}
         return {**self._functions, **self._others, "tool_batch": self.tool_batch}
 
+    def names(self) -> list[str]:
+        """Return the tools by the names that code uses."""
+        return list(self._tools)
+
     def lines(self) -> list[str]:
         """Return the lines of the prompt: one a tool, as many as there is room for; further ones are named."""
         short: dict[str, str] = {}

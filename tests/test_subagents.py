@@ -344,7 +344,10 @@ def test_passing_on_only_narrows():
         return "FINAL: " + messages[-1]["content"]
 
     result = run(root, child, policy=policy, tools=[secret, other])
-    assert "'secret' is no function that your code has defined" in result.trace.of_kind("repl_exec")[-1].stdout
+    told = result.trace.of_kind("repl_exec")[-1].stdout
+    assert "'secret' is no function that your code has defined" in told
+    assert "Tools and servers that can be passed on: other" in told
+    assert "passed on: other, secret" not in told
     assert len(result.trace.of_kind("recursive_subcall")) == 1
 
 

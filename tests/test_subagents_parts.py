@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyrlm import RLM, Context, Policy
+from pyrlm.adapters import FakeAdapter
 from pyrlm.handed import definitions, told_of
-from pyrlm.overlap import share_held
+from pyrlm.overlap import share_held, share_of
 
 CELLS = [
     "import re, json as j\nfrom math import pi as PI\nLIMIT = 3\nNAMES = ['a', 'b']\ncount = len(rows)\n",
@@ -139,6 +143,51 @@ def test_a_hundred_thousand_documents_are_sampled_like_one():
     assert share_held(["\n".join(whole)], whole) == 1.0
     assert share_held(["x" * 10_000_000], whole) == 0.0
     assert 0.65 < share_held(whole[: len(whole) * 7 // 10], whole) < 0.75
+
+
+RECORDS = [
+    {
+        "t": f"Notiz {n}: die Lampe\nist „grün“, {n * n} Tage lang und nicht länger.",
+        "n": n,
+        "on": n % 2 == 0,
+        "no": None,
+    }
+    for n in range(60)
+]
+NUMBERS = {f"k{n}": [n, n / 7, None] for n in range(300)}
+
+
+@pytest.mark.parametrize(
+    ("given", "own", "held"),
+    [
+        (RECORDS, RECORDS, 1.0),
+        (json.dumps(RECORDS), RECORDS, 1.0),
+        (json.dumps(RECORDS, ensure_ascii=False, indent=2), RECORDS, 1.0),
+        (str(RECORDS), RECORDS, 1.0),
+        ("\n".join(map(str, RECORDS)), RECORDS, 0.95),
+        ([record["t"] for record in RECORDS], RECORDS, 0.95),
+        ("\n".join(record["t"] for record in RECORDS), RECORDS, 0.95),
+        (json.dumps(NUMBERS), NUMBERS, 1.0),
+        (str(NUMBERS), NUMBERS, 0.95),
+        ({"text": "".join(record["t"] for record in RECORDS)}, "".join(record["t"] for record in RECORDS), 1.0),
+    ],
+)
+def test_data_holds_data_whatever_it_was_written_as(given, own, held):
+    assert share_of(Context.of(given), Context.of(own)) >= held
+    others = json.loads(json.dumps(NUMBERS if own is not NUMBERS else RECORDS))
+    assert share_of(Context.of(given), Context.of(others)) < 0.5
+
+
+def test_a_part_of_data_is_no_more_than_that():
+    for part in (RECORDS[:40], json.dumps(RECORDS[:40]), str(RECORDS[20:]), [record["t"] for record in RECORDS[10:50]]):
+        assert 0.5 < share_of(Context.of(part), Context.of(RECORDS)) < 0.85
+
+
+@pytest.mark.parametrize("made", ["context", "json.dumps(context)", "str(context)", "[r['t'] for r in context]"])
+def test_a_sub_agent_over_nearly_all_of_the_data_is_refused(made):
+    adapter = FakeAdapter([f"```python\nimport json\nprint(rlm_query('Which?', {made}))\n```", "FINAL: x"])
+    made = RLM(adapter, policy=Policy(max_recursion_depth=1)).run("Which?", RECORDS)
+    assert "of your own material" in made.trace.of_kind("repl_exec")[0].stdout
 
 
 def test_other_text_of_the_same_size_holds_nothing():
