@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MARKER", "Piece", "Scan", "scan"]
 
 MARKER = re.compile(
-    r"""(?:^|(?<=[\w|/\]]>))(?P<lead>[ \t>]*+(?:\#{1,6}[ \t]*+)?+(?:[-*+][ \t]++|\d{1,3}[.)][ \t]++)?+)
+    r"""(?:^|(?<=[\w|/\]]>)|(?<=\[/THINK\])|(?<=◁/think▷))(?P<lead>[ \t>]*+(?:\#{1,6}[ \t]*+)?+(?:[-*+][ \t]++|\d{1,3}[.)][ \t]++)?+)
     (?P<open>[*_`"'“‘]*+)
     (?:(?P<variable>FINAL_VAR)|(?P<word>FINAL(?:[ _]ANSWER)?|(?:[Tt]he[ ])?[Ff]inal[ _][Aa]nswer|Final))
     (?P<mid>[*_`"'”’]*+)(?:(?P<call>\()|[ \t]*+(?P<colon>[:：])(?P<post>[*_`]*+)|(?P<bare>[ \t\r]*+$))""",

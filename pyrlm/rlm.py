@@ -153,8 +153,9 @@ class RLM:
 
         Args:
             query: The question; a dict or list is shown as JSON, and code has it as `query`.
-            context: A `Context`, a string, a list of strings (documents), or data: a dict, a list of records, a model, a
-                dataclass, a pandas or polars frame. Data is in the REPL as data, and the model is shown its outline.
+            context: A `Context`, a string, a list of strings (documents), or data: a dict, a list of records (or an
+                empty one), a model, a dataclass, a pandas or polars frame. Data is in the REPL as data, and the model is
+                shown its outline.
             output_schema: In the place of the option of this name.
             checkpoint: File to which every outcome goes at once, so that `resume` can go on after a crash.
 
@@ -264,7 +265,7 @@ class RLM:
             session.begin_step()
             reply = await session.ask()
             step = await take(session, reply)
-            session.transcript.assistant(reply.text if reply.text.strip() else "(empty)")
+            session.transcript.assistant(reply.text)
             if isinstance(step, Finished):
                 return step.answer
             session.transcript.user(session.with_budget(step.message))

@@ -15,6 +15,7 @@ from pyrlm.errors import (
 )
 from pyrlm.prompts import NO_ANSWER, question_prompt, sub_messages
 from pyrlm.replies import is_abstention
+from pyrlm.replies_said import without_thinking
 from pyrlm.subcall_data import ask_for_data, schema_given
 from pyrlm.subcall_options import SubCallOptions, failed
 from pyrlm.subcall_tally import Tally
@@ -203,6 +204,10 @@ class SubCalls(Tally):
     async def _made(
         self, messages: Sequence[Message], model: Model, max_tokens: int | None, fits: Callable[[str], bool] | None
     ) -> str:
+        def says_enough(text: str) -> bool:
+            said = without_thinking(text)
+            return bool(said) and (fits is None or fits(said))
+
         call = Call(
             messages=messages,
             purpose="subcall",
@@ -211,7 +216,7 @@ class SubCalls(Tally):
             temperature=self._options.temperature,
             parent=self.parent,
             cached=True,
-            fits=fits,
+            fits=says_enough,
         )
         try:
             reply = await self._whole(model, call) if max_tokens is None else await self._caller.ask(model, call)
@@ -238,10 +243,10 @@ class SubCalls(Tally):
             again = await self._caller.ask(model, replace(call, max_tokens=call.max_tokens * _RETRY_FACTOR))
         except (PolicyError, ModelError):
             return reply
-        return again if len(again.text) >= len(reply.text) else reply
+        return again if len(without_thinking(again.text)) >= len(without_thinking(reply.text)) else reply
 
     def _answer(self, reply: Reply) -> str:
-        text = reply.text.strip()
+        text = without_thinking(reply.text).strip()
         if not text:
             why = (
                 f"the reply was cut at {reply.max_tokens} tokens, before any text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyrlm.adapters.base import Message
+from pyrlm.replies_said import without_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ __all__ = ["Transcript"]
 _SHORT = 1_000
 """Characters of a message that is not worth cutting."""
 
+_EMPTY = "(empty)"
 _NO_REPLY = "(stopped before I could reply)"
 
 _KEPT_SHARE = 0.5
@@ -67,8 +69,9 @@ class Transcript:
         return len(self._messages) - self._opening
 
     def assistant(self, text: str) -> None:
-        """Add the model's reply, as it came."""
-        self._add("assistant", text)
+        """Add the model's reply, without its thinking: that is never sent back."""
+        said = without_thinking(text)
+        self._add("assistant", said if said.strip() else _EMPTY)
 
     def user(self, text: str) -> None:
         """Add what the run says to the model."""

@@ -9,9 +9,10 @@ from weakref import WeakKeyDictionary
 
 from pyrlm.adapters.calling import accepts_option
 from pyrlm.errors import ModelError, PolicyError
-from pyrlm.output import json_in
+from pyrlm.output import Checked, json_in
 from pyrlm.prompts_data import mend_json
 from pyrlm.replies import is_abstention, parse_direct
+from pyrlm.replies_said import without_thinking
 from pyrlm.routers.response_format import refuses_format, response_format
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pyrlm.adapters.base import Message
     from pyrlm.calls import Reply
     from pyrlm.models import Model
-    from pyrlm.output import Checked, OutputSchema
+    from pyrlm.output import OutputSchema
 
     Ask = Callable[[Sequence[Message], dict[str, Any]], Awaitable[Reply]]
 
@@ -52,17 +53,20 @@ async def ask_fitting(ask: Ask, messages: Sequence[Message], schema: OutputSchem
     """Ask for an object with answer and quotes; once more, with the errors, where the answer does not fit."""
     reply = await _asked(ask, messages, schema, model)
     said = _said(reply, schema)
-    if not said.misfit or reply.cut or reply.response.refusal or not reply.text.strip():
+    given = without_thinking(reply.text)
+    if not said.misfit or reply.cut or reply.response.refusal or not given.strip():
         return said
     try:
-        again = await _asked(ask, [*messages, *mend_json(reply.text, said.misfit)], schema, model)
+        again = await _asked(ask, [*messages, *mend_json(given, said.misfit)], schema, model)
     except PolicyError:
         return said
     return _said(again, schema)
 
 
-def reply_fits(schema: OutputSchema) -> Callable[[str], bool]:
-    """Return what tells of a reply's text whether it is an answer that fits, or an abstention."""
+def reply_fits(schema: OutputSchema | None) -> Callable[[str], bool]:
+    """Return what tells of a reply's text whether it is an answer that fits, or an abstention; not thinking alone."""
+    if schema is None:
+        return lambda text: bool(without_thinking(text).strip())
     return lambda text: not _read(text, schema).misfit
 
 
@@ -101,7 +105,10 @@ def _said(reply: Reply, schema: OutputSchema) -> Said:
 
 
 def _read(text: str, schema: OutputSchema) -> _Read:
-    """Read the object that was asked for; the bare answer is taken too."""
+    """Read the object that was asked for; the bare answer is taken too. A reply that says nothing is none."""
+    text = without_thinking(text)
+    if not text.strip():
+        return _Read(checked=Checked(problems=(("", "the reply was empty"),)))
     bare = schema.check_text(text)
     found = json_in(text)
     data = json.loads(found) if found is not None else None

@@ -11,6 +11,7 @@ from pyrlm.calls import Call
 from pyrlm.citations import find_quotes
 from pyrlm.errors import MaxSecondsExceeded
 from pyrlm.prompts_data import direct_json_system
+from pyrlm.replies_said import without_thinking
 from pyrlm.routers.fitting import Said, ask_fitting, free, reply_fits
 from pyrlm.routers.prefix import prompt_bound
 from pyrlm.routers.work import Answer
@@ -77,7 +78,7 @@ async def _said(work: Work, messages: list[Message], shown: str) -> Said:
     async def ask(asked: Sequence[Message], options: dict[str, Any]) -> Reply:
         return await ask_with_room(work, list(asked), shown, options, fits=fits)
 
-    fits = reply_fits(work.schema) if work.schema is not None else None
+    fits = reply_fits(work.schema)
     if work.schema is None:
         return free(await ask(messages, {}))
     return await ask_fitting(ask, messages, work.schema, work.root)
@@ -169,7 +170,7 @@ def _signal(said: Said, *, missing: int) -> str:
 def _signal_of_answer(said: Said, missing: int) -> str:
     if said.abstained:
         return "the model says that what it read does not hold the answer"
-    if said.misfit and said.reply.text.strip():
+    if said.misfit and without_thinking(said.reply.text).strip():
         return f"the answer does not fit the schema: {said.misfit[:500]}"
     if not said.text.strip():
         return "the reply was empty"

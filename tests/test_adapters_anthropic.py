@@ -174,10 +174,10 @@ def test_messages_of_one_role_in_a_row_are_one_message():
 
 
 def test_thinking_is_not_sent_back():
-    messages = chat("s", "q1", "<think>secret thoughts</think>\n\nthe <think>answer</think>", "q2")
+    messages = chat("s", "q1", "<think>secret thoughts</think>\n\nthe `<think>answer</think>`", "q2")
     with AnthropicServer() as server:
         ask(adapter_for(server), messages)
-    assert server.bodies[0]["messages"][1]["content"][0]["text"] == "the <think>answer</think>"
+    assert server.bodies[0]["messages"][1]["content"][0]["text"] == "the `<think>answer</think>`"
 
 
 # The prompt cache

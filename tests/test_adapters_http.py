@@ -759,10 +759,10 @@ def test_seed_stop_and_effort_reach_every_provider(provider):
 
 
 def test_thinking_in_a_reply_is_not_sent_back():
-    said = [*HELLO, {"role": "assistant", "content": "<think>secret</think>\n\nan <think>answer</think>"}, *HELLO]
+    said = [*HELLO, {"role": "assistant", "content": "<think>secret</think>\n\nan `<think>answer</think>`"}, *HELLO]
     with LoopbackServer() as server:
         ask(adapter_for(server), said)
-    assert [m["content"] for m in server.bodies[0]["messages"]] == ["hello", "an <think>answer</think>", "hello"]
+    assert [m["content"] for m in server.bodies[0]["messages"]] == ["hello", "an `<think>answer</think>`", "hello"]
 
 
 def test_short_names_that_are_none_say_what_there_is():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from pyrlm import replies_said
 from pyrlm.adapters.base import Message, ModelResponse, Usage
 
 if TYPE_CHECKING:
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompletionPieces", "read_completion", "well_formed", "without_thinking"]
 
-# Tags that open models and gateways put around reasoning that stands in the reply's text, before the reply itself.
-_THINKING = re.compile(r"\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+_EMPTY = "(empty)"
 
 
 def read_completion(data: Any) -> ModelResponse:
@@ -88,13 +87,13 @@ class CompletionPieces:
 
 
 def without_thinking(messages: Sequence[Message]) -> list[Message]:
-    """`messages`, those of the assistant without the reasoning that they begin with: it is not sent back."""
-    return [
-        Message(role=message["role"], content=_THINKING.sub("", message["content"], count=1))
-        if message["role"] == "assistant" and _THINKING.match(message["content"])
-        else message
-        for message in messages
-    ]
+    """`messages`, those of the assistant without their reasoning: it is not sent back."""
+    return [_said(message) if message["role"] == "assistant" else message for message in messages]
+
+
+def _said(message: Message) -> Message:
+    said = replies_said.without_thinking(message["content"])
+    return message if said == message["content"] else Message(role=message["role"], content=said or _EMPTY)
 
 
 def well_formed(text: str) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.base import ModelResponse
+from pyrlm.adapters.completion import without_thinking
 from pyrlm.adapters.failures import Origin, bad_reply
 from pyrlm.adapters.http_chat import HttpChatAdapter
-from pyrlm.adapters.identity import code_digest
+from pyrlm.adapters.identity import code_digest, digest
 from pyrlm.adapters.keys import PLACEHOLDER, check_key, check_url, register_headers
 from pyrlm.errors import ConfigurationError
+from pyrlm.secret_values import register_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +74,8 @@ class GenericChatAdapter(HttpChatAdapter):
         url = check_url(base_url)
         key = check_key(api_key) if api_key is not None else None
         sent_headers = register_headers(headers)
+        address = f"{url}/{path.lstrip('/')}"
+        register_address(address)
 
         def make_client(sdk: Sdk) -> AsyncOpenAI:
             made: AsyncOpenAI = sdk.library.AsyncOpenAI(
@@ -84,7 +88,7 @@ class GenericChatAdapter(HttpChatAdapter):
             return made
 
         super().__init__(
-            Origin(model=model, endpoint=f"{url}/{path.lstrip('/')}"),
+            Origin(model=model, endpoint=address.partition("?")[0]),
             asked_model=model,
             sends_key=key is not None or "authorization" in map(str.lower, sent_headers),
             path=path,
@@ -96,7 +100,7 @@ class GenericChatAdapter(HttpChatAdapter):
             rate_limit=rate_limit,
             make_client=make_client,
             headers=sent_headers,
-            identity={"response_parser": code_digest(response_parser)},
+            identity={"path": digest(path), "response_parser": code_digest(response_parser)},
         )
         self._build, self._parse = payload_builder, response_parser
 
@@ -105,7 +109,7 @@ class GenericChatAdapter(HttpChatAdapter):
     ) -> Any:
         limit, own = options.pop("max_tokens", None) or max_tokens, options.pop("temperature", temperature)
         sent = own if self._parameters.takes_temperature() else None
-        body = self._build(messages, min(limit, max_tokens), sent, **options)
+        body = self._build(without_thinking(messages), min(limit, max_tokens), sent, **options)
         return self._parameters.capped(body, max_tokens) if isinstance(body, Mapping) else body
 
     def cache_identity(
