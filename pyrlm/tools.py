@@ -239,8 +239,14 @@ async def _handed(name: str, value: Any) -> Any:
     try:
         encode(value)
     except WireError:
+        pass
+    else:
+        return value
+    try:
         return (await in_thread(functools.partial(crossing, value, f"the result of {name}()")))[0]
-    return value
+    except WireError as error:
+        said = str(error).partition("; hand over ")[0]  # code can't
+        raise WireError(f"{said}; only the application can change what {name} returns") from None
 
 
 async def _call(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -143,7 +143,7 @@ def test_results_keep_their_types_and_models_become_dicts(backend):
     assert type(got["pair"]) is tuple
     assert type(got["pair"][1]) is float
     told = error_of("handle()", [handle], backend)
-    assert told.startswith("TypeError: the result of handle(): object of type lock can't cross")
+    assert told.startswith("TypeError: the result of handle(): object of type lock can't cross; only the application ")
 
 
 @both
@@ -385,7 +385,8 @@ def test_what_annotations_say_beside_the_type_is_shown_beside_the_docstring():
     text = adapter.calls[0].text
     assert (
         "- order(n: int, names: list[str] | None = None, key: str = 'x', by: float = 1.0) -> dict[str, int]: "
-        "Order. (n: How many pieces, at least one., ge=1; names: max_length=3; key: The customer's, not [secret].)" in text
+        "Order. (n: How many pieces, at least one., ge=1; names: max_length=3; key: The customer's, not [secret].)"
+        in text
     )
     assert "annotated-key" not in text
     assert "FieldInfo" not in text
