@@ -118,7 +118,7 @@ def _describe_servers(servers: Any, found: dict[str, str]) -> None:
         del found[name]
     for server in read_servers(servers):
         found[f"mcp_servers.{server.name}"] = (
-            _endpoint(server.url) if server.url else _hash("\0".join([server.command or "", *server.args]))
+            redact(_endpoint(server.url)) if server.url else _hash("\0".join([server.command or "", *server.args]))
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,10 @@ def register_address(address: str) -> None:
 
 def _register(name: str, value: str) -> None:
     value = value.strip()
-    if not _ADDRESS.fullmatch(value) and _is_secret(name, value):
+    held = _of_json(name, value)
+    for inner, item in held:
+        _register(inner, item)
+    if not held and not _ADDRESS.fullmatch(value) and _is_secret(name, value):
         register_secret(value)
         scheme = _SCHEME.match(value)
         if scheme:
@@ -111,6 +115,24 @@ def _register(name: str, value: str) -> None:
             if len(line) >= _MIN_LINE and not line.startswith("-----"):
                 register_secret(line)
     _register_parts(value)
+
+
+def _of_json(name: str, value: str) -> list[tuple[str, str]]:
+    """Return the strings in a value that is JSON, by their names: as a whole it may be part of another JSON text."""
+    try:
+        waiting = [(name, json.loads(value))] if value[:1] in {"{", "["} else []
+    except (ValueError, RecursionError):
+        return []
+    found = []
+    while waiting:
+        inner, item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.items()
+        elif isinstance(item, list):
+            waiting += [(inner, each) for each in item]
+        elif isinstance(item, str):
+            found.append((inner, item))
+    return found
 
 
 def _register_login(scheme: str, secret: str) -> None:

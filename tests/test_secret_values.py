@@ -32,6 +32,11 @@ SECRET = [
     ("CONNECTION", "host=localhost password=opensesame dbname=shop", "opensesame"),
     ("CONNECTION", "Server=db;User Id=sa;Password=Yukon900;", "Yukon900"),
     ("HEADERS", '{"Authorization": "Bearer ntn_abc123", "Notion-Version": "2022-06-28"}', "ntn_abc123"),
+    (
+        "ACCOUNT",
+        json.dumps({"a": [{"private_key": "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n"}]}),
+        "MIIEvQIBADANB",
+    ),
     ("HOOK", "https://hooks.example.com/services/T00000000/aXbXcXdXeX12345678901234", "aXbXcXdXeX12345678901234"),
     ("ENDPOINT", "https://example.com/mcp?api_key=abc-12345&page=2", "abc-12345"),
     ("Authorization", "Basic " + base64.b64encode(b"user:passw0rd12").decode(), "passw0rd12"),
@@ -87,6 +92,12 @@ def test_what_may_stand_in_a_document_is_left_alone(name):
     register_values({name: HARMLESS[name]})
     register_arguments([HARMLESS[name], f"--{name}", HARMLESS[name], f"{name}={HARMLESS[name]}"])
     assert redact(text) == text
+
+
+def test_json_that_was_handed_over_does_not_break_other_json():
+    register_values({"HEADERS": '{"a":"b1c2d3e4f5"}', "LIST": '["x1y2z3w4v5u6", 1]'})
+    text = json.dumps({"headers": {"a": "b1c2d3e4f5"}, "list": ["x1y2z3w4v5u6", 1]}, separators=(",", ":"))
+    assert json.loads(redact(text)) == {"headers": {"a": "[secret]"}, "list": ["[secret]", 1]}
 
 
 def test_words_are_left_alone_where_a_password_is_one_in_an_address():
