@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
+import mcp_servers
 import pytest
 
 from pyrlm import RLM
@@ -107,6 +109,37 @@ def test_an_option_that_cannot_be_used_is_named_without_what_it_holds(entry):
         read_servers({"a": entry})
     assert "'a'" in str(caught.value)
     assert "wrong-place" not in str(caught.value)
+
+
+LOGGING = """\
+import logging, sys
+from pyrlm import RLM
+from pyrlm.adapters import FakeAdapter
+
+logging.basicConfig(level=logging.INFO)
+noisy = "import os, sys, time; print(dict(os.environ), flush=True); time.sleep(60)"
+servers = {
+    "noisy": {"command": sys.executable, "args": ["-c", noisy], "env": {"K": "sk-of-the-server-1"}, "connect_timeout": 3},
+    "web": {"url": sys.argv[1] + "/mcp?api_key=sk-of-the-address-1"},
+}
+code = "```python\\ntry:\\n    mcp_list_tools('noisy')\\nexcept Exception as e:\\n    print(e)\\nprint(len(mcp_list_tools()))\\n```"
+print(RLM(FakeAdapter([code, "FINAL: done"]), mcp_servers=servers).run("What?", "text").output)
+"""
+
+
+def test_the_logs_of_the_sdk_hold_no_secret():
+    web = subprocess.Popen([sys.executable, mcp_servers.__file__, "http"], stdout=subprocess.PIPE, text=True)
+    try:
+        url = f"http://127.0.0.1:{int(web.stdout.readline())}"
+        ran = subprocess.run([sys.executable, "-c", LOGGING, url], capture_output=True, text=True, check=True)
+    finally:
+        web.terminate()
+        web.wait(10)
+    assert ran.stdout == "done\n"
+    assert "?api_key=[secret]" in ran.stderr
+    assert "Failed to parse JSONRPC message" in ran.stderr
+    assert "ValidationError" in ran.stderr
+    assert "sk-of-the" not in ran.stderr
 
 
 @pytest.mark.parametrize("between", ["\n", " "])

@@ -35,7 +35,7 @@ SECRET = [
     (
         "ACCOUNT",
         json.dumps({"a": [{"private_key": "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n"}]}),
-        "MIIEvQIBADANB",
+        "MIIEvQIBADANBgkqhkiG9w0BAQ",
     ),
     ("HOOK", "https://hooks.example.com/services/T00000000/aXbXcXdXeX12345678901234", "aXbXcXdXeX12345678901234"),
     ("ENDPOINT", "https://example.com/mcp?api_key=abc-12345&page=2", "abc-12345"),
