@@ -19,7 +19,7 @@ from pyrlm.retrievers.previews import PREVIEW_CHARS
 from pyrlm.retrievers.protocol import MAX_GET_CHARS, DocumentPart, Filters, Hits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pyrlm.retrievers.chunking import PassageSplitter
     from pyrlm.retrievers.embeddings import Embedder
@@ -107,7 +107,7 @@ class ElasticsearchRetriever(Corpus):
         else:
             options = {}
         self._connection = Connection(options, client=client, timeout=timeout, retry_seconds=retry_seconds)
-        self._indices = Indices(self._connection, index, fields or FieldNames())
+        self._indices = Indices(self._connection, _checked(index), fields or FieldNames())
         self._embedder = _model(embedding_model) if embedding_model is not None else embedder
         self._chunker = chunker
         self._analyzer = analyzer
@@ -136,7 +136,15 @@ class ElasticsearchRetriever(Corpus):
 
     async def asearch(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """`search`, from a running loop."""
-        return await self._by_text(await self._searcher.question(query, top_k, filters))
+        return await self._one(query, top_k, filters, self._by_text)
+
+    async def _one(
+        self, query: str, top_k: int, filters: Filters | None, search: Callable[[Question], Awaitable[Hits]]
+    ) -> Hits:
+        async def only(questions: list[Question]) -> Hits:
+            return await search(questions[0])
+
+        return await self._searcher.asked([query], top_k, filters, only)
 
     async def _by_text(self, asked: Question, note: str = "") -> Hits:
         if asked.words:
@@ -159,7 +167,9 @@ class ElasticsearchRetriever(Corpus):
 
     async def avector_search(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """`vector_search`, from a running loop."""
-        asked = await self._searcher.question(query, top_k, filters)
+        return await self._one(query, top_k, filters, self._near)
+
+    async def _near(self, asked: Question) -> Hits:
         if not asked.words:
             return Hits(method="vector", note=NO_WORDS)
         return await self._searcher.near(asked, await self._searcher.vector(asked))
@@ -174,7 +184,9 @@ class ElasticsearchRetriever(Corpus):
 
     async def ahybrid_search(self, query: str, top_k: int = 10, filters: Filters | None = None) -> Hits:
         """`hybrid_search`, from a running loop."""
-        asked = await self._searcher.question(query, top_k, filters)
+        return await self._one(query, top_k, filters, self._by_both)
+
+    async def _by_both(self, asked: Question) -> Hits:
         if self._embedder is None:
             return await self._by_text(asked, NO_EMBEDDER)
         if not asked.words:
@@ -193,7 +205,9 @@ class ElasticsearchRetriever(Corpus):
         self, queries: Sequence[str], top_k: int = 10, filters: Filters | None = None
     ) -> list[Hits]:
         """`search_batch`, from a running loop."""
-        asked = [await self._searcher.question(query, top_k, filters) for query in queries]
+        return await self._searcher.asked(queries, top_k, filters, self._each)
+
+    async def _each(self, asked: list[Question]) -> list[Hits]:
         found = iter(await self._searcher.texts([one for one in asked if one.words]))
         return [next(found) if one.words else await self._by_text(one) for one in asked]
 
@@ -220,6 +234,15 @@ class ElasticsearchRetriever(Corpus):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise RetrieverError(f"{name} must be a whole number of at least {least}, got {value!r}")
         return await read(self._connection, await self._indices.layout(), doc_id, offset, min(limit, MAX_GET_CHARS))
+
+
+def _checked(index: object) -> str:
+    """A name that isn't empty: without one the cluster asks every index it has."""
+    if not isinstance(index, str) or not index.strip():
+        raise ConfigurationError(
+            f"index is the name of the index, of an alias, or a pattern such as 'news-*', got {index!r}"
+        )
+    return index
 
 
 def _client_options(

@@ -27,6 +27,8 @@ LONGEST_PAUSE: Final = 10.0
 BUSY: Final = frozenset({429, 502, 503, 504})
 TOO_MUCH: Final = frozenset({413, 429})
 GONE: Final = 404
+IN_VAIN: Final = {BLOCKED: "the index takes no writes: ", "index_not_found_exception": "the index is gone: "}
+"""What is true of all that could still be sent."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,12 +50,14 @@ class BulkSender:
     Args:
         connection: The way to the cluster.
         index: The index.
+        alias: An alias of it, which is written to in its place, and which must be there; None: the index itself.
         retry_seconds: How long refused and lost requests are tried again while nothing goes in at all.
     """
 
-    def __init__(self, connection: Connection, index: str, retry_seconds: float) -> None:
+    def __init__(self, connection: Connection, index: str, alias: str | None, retry_seconds: float) -> None:
         self._connection = connection
         self._index = index
+        self._alias = alias
         self._retry_seconds = retry_seconds
         self._chunk_bytes = CHUNK_BYTES
 
@@ -89,7 +93,8 @@ class BulkSender:
             results = async_streaming_bulk(
                 client,
                 [dict(actions[place]) for place in attempt.pending],
-                index=self._index,
+                index=self._alias or self._index,
+                require_alias=self._alias is not None,
                 chunk_size=CHUNK_ACTIONS,
                 max_chunk_bytes=self._chunk_bytes,
                 raise_on_error=False,
@@ -109,19 +114,19 @@ class BulkSender:
     def _take_failure(
         self, attempt: _Attempt, outcome: Outcome, place: int, operation: str, item: Mapping[str, Any]
     ) -> None:
-        status = item.get("status", 500)
-        if operation == "delete" and status == GONE:
-            return
         error = item.get("exception")
         if error is not None:  # the whole request was refused
             attempt.left.append(place)
             self._take_error(attempt, error)
             return
+        status = item.get("status", 500)
         kind, reason = item_cause(item)
+        if operation == "delete" and status == GONE and not kind:
+            return
         text = redact(f"{reason or kind} (status {status}, {kind})")
-        if kind == BLOCKED:
+        if kind in IN_VAIN:
             attempt.left.append(place)
-            attempt.give_up(f"the index takes no writes: {text}")
+            attempt.give_up(IN_VAIN[kind] + text)
         elif status in BUSY:
             attempt.left.append(place)
             attempt.reason = f"the cluster had no room for it until the time for retries was over: {text}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.es_errors import ClusterError
+from pyrlm.retrievers.es_generations import Generations
 from pyrlm.retrievers.es_layout import discover
-from pyrlm.retrievers.es_own import definition, field_of, next_name, own_layout, property_of
+from pyrlm.retrievers.es_own import definition, field_of, own_layout, property_of
 
 if TYPE_CHECKING:
     from pyrlm.retrievers.es_connection import Connection
@@ -23,7 +25,6 @@ LOOK_AGAIN_SECONDS: Final = 5.0
 """A mapping that was read longer ago is read again before a filter is refused."""
 
 _NOT_FOUND: Final = 404
-_EXISTS: Final = "resource_already_exists_exception"
 
 
 class Indices:
@@ -38,6 +39,7 @@ class Indices:
     def __init__(self, connection: Connection, name: str, names: FieldNames) -> None:
         self.connection = connection
         self.name = name
+        self.generations = Generations(connection, name)
         self._names = names
         self._layout: Layout | None = None
         self._read_at = 0.0
@@ -77,13 +79,13 @@ class Indices:
     async def _read(self) -> Layout:
         mappings = await self._mappings()
         if len(mappings) == 1:
-            own = own_layout(self.name, next(iter(mappings.values())))
+            own = own_layout(self.name, *next(iter(mappings.items())))
             if own is not None:
                 return own
         merged: dict[str, Any] = {}
         for mapping in mappings.values():
             _merge(merged, mapping)
-        return discover(self.name, merged, self._names)
+        return replace(discover(self.name, merged, self._names), indices=frozenset(mappings))
 
     async def _mappings(self) -> dict[str, Any]:
         body = await self.connection.call(
@@ -110,56 +112,24 @@ class Indices:
 
     async def create(self, manifest: Manifest, *, analyzer: str, shards: int) -> None:
         """Make the index, behind an alias of the name; no harm where somebody else was faster."""
-        body = definition(manifest, analyzer, shards, await self.server())
-        body["aliases"] = {self.name: {}}
-        await self._create(next_name(self.name, None), body)
+        await self.generations.make(definition(manifest, analyzer, shards, await self.server()))
         self.forget()
 
     async def create_next(self, manifest: Manifest, *, analyzer: str, shards: int) -> str:
         """Make an index that is to take the place of the present one; returns its name.
 
         Raises:
-            RetrieverError: The name belongs to an index itself, so that no other can take its place.
+            RetrieverError: The present one can't be replaced.
         """
-        current = await self.current()
-        if current == self.name:
-            raise RetrieverError(
-                f"{self.name!r} is an index, not an alias: only an alias can be moved to a rebuilt index"
-            )
-        name = next_name(self.name, current)
-        await self.drop(name)  # of a rebuild that broke off
-        await self._create(name, definition(manifest, analyzer, shards, await self.server()))
-        return name
-
-    async def _create(self, name: str, body: Mapping[str, Any]) -> None:
-        def request(client: Any) -> Any:
-            return client.indices.create(index=name, **body)
-
-        try:
-            await self.connection.call("making the index", request, index=name)
-        except ClusterError as error:
-            if error.kind != _EXISTS:
-                raise
-
-    async def current(self) -> str | None:
-        """Name of the index behind the alias; None where there is none."""
-        try:
-            mappings = await self._mappings()
-        except ClusterError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return max(mappings)
+        return await self.generations.make_next(definition(manifest, analyzer, shards, await self.server()))
 
     async def swap(self, name: str) -> None:
-        """Let the alias point to `name`, in one step, and delete the index that it pointed to."""
-        old = await self.current()
-        actions: list[dict[str, Any]] = [{"add": {"index": name, "alias": self.name}}]
-        if old is not None:
-            actions.append({"remove_index": {"index": old}})
-        await self.connection.call(
-            "putting the rebuilt index in place", lambda client: client.indices.update_aliases(actions=actions)
-        )
+        """Put an index that `create_next` made in place, and delete what it replaces.
+
+        Raises:
+            RetrieverError: A rebuild that began later was put in place before.
+        """
+        await self.generations.put_in_place(name)
         self.forget()
 
     async def drop(self, name: str) -> None:

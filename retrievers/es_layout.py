@@ -77,7 +77,8 @@ class Layout:
     """What an index holds.
 
     Attributes:
-        index: Its name.
+        index: The name that it is asked by.
+        indices: The indices that this name stood for.
         text: Fields that a search asks, with weights.
         body: The field with the text.
         title: The field with the title; None for none.
@@ -93,6 +94,7 @@ class Layout:
     """
 
     index: str
+    indices: frozenset[str] = frozenset()
     text: tuple[str, ...]
     body: str
     title: str | None = None

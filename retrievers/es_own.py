@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.embeddings import same_model
 from pyrlm.retrievers.es_filters import MAX_KEYWORD_CHARS
 from pyrlm.retrievers.es_layout import Field, Layout
 from pyrlm.retrievers.manifest import FORMAT, Manifest
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
     from pyrlm.retrievers.embeddings import Embedder
     from pyrlm.retrievers.filters import FieldType
 
-__all__ = ["META", "check_embedder", "definition", "field_of", "next_name", "own_layout", "property_of"]
+__all__ = ["META", "check_embedder", "definition", "field_of", "name_of", "number_of", "own_layout", "property_of"]
 
 META: Final = "pyrlm"
 STANDARD: Final = "standard"
 VECTORS_APART: Final = (9, 2)
 _MANY_FIELDS: Final = 5_000
-_NUMBERED: Final = re.compile(r"(.*)-(\d{6})")
+_NUMBER: Final = re.compile(r"[0-9]{6,12}")
 _DATES: Final = "strict_date_optional_time||epoch_millis"
 
 
@@ -109,8 +110,13 @@ def field_of(name: str, kind: FieldType) -> Field:
     return Field(path=path, type=kind, whole=whole, limit=MAX_KEYWORD_CHARS if kind == "keyword" else 0)
 
 
-def own_layout(index: str, mapping: Mapping[str, Any]) -> Layout | None:
+def own_layout(index: str, target: str, mapping: Mapping[str, Any]) -> Layout | None:
     """Read the mapping of an index that `pyrlm` made; None for others.
+
+    Args:
+        index: The name that it is asked by.
+        target: Its own name.
+        mapping: Its mapping.
 
     Raises:
         RetrieverError: Another version of pyrlm made it.
@@ -128,6 +134,7 @@ def own_layout(index: str, mapping: Mapping[str, Any]) -> Layout | None:
     fields |= {name: field_of(name, kind) for name, kind in _kinds(properties["meta"].get("properties") or {}, "")}
     return Layout(
         index=index,
+        indices=frozenset({target}),
         text=("title^2", "text"),
         body="text",
         title="title",
@@ -153,10 +160,15 @@ def _kinds(properties: Mapping[str, Any], above: str) -> list[tuple[str, FieldTy
     return found
 
 
-def next_name(alias: str, current: str | None) -> str:
-    """Name of the index behind `alias` that comes after `current`."""
-    numbered = _NUMBERED.fullmatch(current or "")
-    return f"{alias}-{int(numbered[2]) + 1 if numbered else 1:06d}"
+def name_of(alias: str, number: int) -> str:
+    """Name of the index number `number` behind `alias`."""
+    return f"{alias}-{number:06d}"
+
+
+def number_of(alias: str, index: str) -> int:
+    """The number of an index behind `alias`, from 1; 0 where its name tells none."""
+    number = index.removeprefix(f"{alias}-")
+    return int(number) if number != index and _NUMBER.fullmatch(number) else 0
 
 
 def check_embedder(layout: Layout, embedder: Embedder | None) -> None:
@@ -168,7 +180,7 @@ def check_embedder(layout: Layout, embedder: Embedder | None) -> None:
     if embedder is None or layout.vector is None:
         return
     made = (layout.own or {}).get("embedder")
-    if embedder.dimensions != layout.dimensions or (made is not None and made != embedder.name):
+    if embedder.dimensions != layout.dimensions or (made is not None and not same_model(made, embedder.name)):
         raise RetrieverError(
             f"index {layout.index!r} has vectors {f'of {made} ' if made else ''}with {layout.dimensions} dimensions, the "
             f"embedder is {embedder.name} ({embedder.dimensions} dimensions): vectors of different models can't be "

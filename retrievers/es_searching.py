@@ -6,11 +6,11 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.embeddings import embed_query
-from pyrlm.retrievers.es_errors import RefusedItem, check_complete
+from pyrlm.retrievers.es_errors import ClusterError, RefusedItem, check_complete
 from pyrlm.retrievers.es_filters import compile_filter
 from pyrlm.retrievers.es_hits import document_id, to_hit
 from pyrlm.retrievers.es_own import check_embedder
@@ -43,6 +43,14 @@ DEPTH_LIMIT: Final = 1_000
 """Passages beyond which no further documents are looked for."""
 SEARCHES_A_REQUEST: Final = 50
 DOING: Final = "searching"
+READINGS: Final = 5
+"""Of an index that is replaced while it is asked, at most."""
+UNFIT: Final = frozenset({400, 404})
+Found = TypeVar("Found")
+
+
+class ReplacedError(Exception):
+    """Behind the name of the index there is another one than was asked about. It never leaves these modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +97,29 @@ class Searcher:
         self._chars = preview_chars
         self._per_document = passages_per_document
 
+    async def asked(
+        self,
+        queries: Sequence[object],
+        top_k: object,
+        filters: Filters | None,
+        search: Callable[[list[Question]], Awaitable[Found]],
+    ) -> Found:
+        """Run a search; again where another index is found behind the name than was asked about.
+
+        Raises:
+            RetrieverError: An argument is wrong, the index can't be read, or it holds vectors of another model now.
+        """
+        for attempt in range(READINGS):
+            if attempt:
+                await self._indices.layout(again=True)
+            try:
+                return await search([await self.question(query, top_k, filters) for query in queries])
+            except ReplacedError:
+                continue
+        raise RetrieverError(f"index {self._indices.name!r} is rebuilt all the time; search it again", retryable=True)
+
     async def question(self, query: object, top_k: object, filters: Filters | None) -> Question:
-        """Check the arguments of a search, before anything is sent.
+        """Check the arguments of a search, before it is sent.
 
         Raises:
             RetrieverError: One is wrong, or the index can't be read.
@@ -134,6 +163,8 @@ class Searcher:
 
         async def fetch(depth: int) -> tuple[Ranked, bool]:
             ranked = await self._search(asked.layout, self._near(asked, vector, depth))
+            if not ranked:
+                await self._check_unmoved(asked.layout)
             return ranked, len(ranked) < depth
 
         return await self._hits(asked, fetch, "vector")
@@ -145,6 +176,8 @@ class Searcher:
             depth = max(depth, HYBRID_DEPTH)
             bodies = [self._text(asked, depth), self._near(asked, vector, depth)]
             lists = await self._searches(asked.layout, bodies)
+            if not lists[1]:
+                await self._check_unmoved(asked.layout)
             entries = {_key(entry): entry for ranked in reversed(lists) for entry, _ in ranked}
             fused = reciprocal_rank_fusion([_key(entry) for entry, _ in ranked] for ranked in lists)
             return [(entries[key], score) for key, score in fused], all(len(ranked) < depth for ranked in lists)
@@ -177,12 +210,13 @@ class Searcher:
         return vector_body(asked.layout, asked.query, asked.node, depth, self._chars, vector=vector)
 
     async def _search(self, layout: Layout, body: dict[str, Any]) -> Ranked:
-        reply = await self._connection.call(
-            DOING,
-            lambda client: client.search(index=layout.index, body=body, allow_partial_search_results=False),
-            index=layout.index,
+        return self._entries(
+            await self._call(
+                layout,
+                lambda client: client.search(index=layout.index, body=body, allow_partial_search_results=False),
+            ),
+            layout,
         )
-        return _entries(reply, layout)
 
     async def _searches(self, layout: Layout, bodies: Sequence[Mapping[str, Any]]) -> list[Ranked]:
         lines: list[Mapping[str, Any]] = []
@@ -196,8 +230,31 @@ class Searcher:
                     raise RefusedItem(item)
             return reply
 
-        reply = await self._connection.call(DOING, request, index=layout.index)
-        return [_entries(item, layout) for item in reply["responses"]]
+        reply = await self._call(layout, request)
+        return [self._entries(item, layout) for item in reply["responses"]]
+
+    async def _call(self, layout: Layout, request: Callable[[Any], Awaitable[Any]]) -> Any:
+        try:
+            return await self._connection.call(DOING, request, index=layout.index)
+        except ClusterError as error:
+            if error.status in UNFIT:
+                await self._check_unmoved(layout)
+            raise
+
+    async def _check_unmoved(self, layout: Layout) -> None:
+        """Look whether it is still the same index, where a search came to nothing."""
+        if (await self._indices.layout(again=True)).indices != layout.indices:
+            raise ReplacedError
+
+    def _entries(self, reply: Mapping[str, Any], layout: Layout) -> Ranked:
+        """The entries found, if they are of the index that was asked about: each names its own."""
+        check_complete(reply, DOING, layout.index)
+        entries = reply["hits"]["hits"]
+        strange = any(entry["_index"] not in layout.indices for entry in entries)
+        # Of an index that was made elsewhere a name may stand for others from day to day.
+        if strange and (layout.own is not None or self._indices.is_stale()):
+            raise ReplacedError
+        return [(entry, float(entry.get("_score") or 0.0)) for entry in entries]
 
     async def _hits(
         self, asked: Question, fetch: Callable[[int], Awaitable[tuple[Ranked, bool]]], method: Method
@@ -234,11 +291,6 @@ def _first_depth(asked: Question, method: Method) -> int:
     """
     times = 2 if method == "vector" else 4
     return asked.top_k if asked.layout.doc_id == "_id" else min(times * asked.top_k, asked.top_k + 200)
-
-
-def _entries(reply: Mapping[str, Any], layout: Layout) -> Ranked:
-    check_complete(reply, DOING, layout.index)
-    return [(entry, float(entry.get("_score") or 0.0)) for entry in reply["hits"]["hits"]]
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, str]:

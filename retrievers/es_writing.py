@@ -53,7 +53,8 @@ class Indexing:
 
     Args:
         indices: The index, which has to be there.
-        target: Its name; of a rebuild the index that is to take its place.
+        target: Its own name; of a rebuild that of the index that is to take its place.
+        alias: The alias of it that is written to; None: none.
         fields: The metadata fields that it has, and their types.
         fresh: Whether it is empty.
         chunker: Cuts documents.
@@ -70,6 +71,7 @@ class Indexing:
         indices: Indices,
         target: str,
         *,
+        alias: str | None,
         fields: dict[str, FieldType],
         fresh: bool,
         chunker: PassageSplitter | None,
@@ -87,7 +89,7 @@ class Indexing:
         self._embedder = embedder
         self._vectors = vectors
         self._stop = stop
-        self._sender = BulkSender(indices.connection, target, retry_seconds)
+        self._sender = BulkSender(indices.connection, target, alias, retry_seconds)
         self._states = States(indices.connection, target, fresh=fresh)
         self._packed = False
         self._tally = Tally(progress, total)
