@@ -117,7 +117,7 @@ from pyrlm import RLM
 from pyrlm.adapters import FakeAdapter
 
 logging.basicConfig(level=logging.INFO)
-noisy = "import os, sys, time; print(dict(os.environ), flush=True); time.sleep(60)"
+noisy = "import os, sys, time; print(os.environ['K'], flush=True); time.sleep(60)"
 servers = {
     "noisy": {"command": sys.executable, "args": ["-c", noisy], "env": {"K": "sk-of-the-server-1"}, "connect_timeout": 3},
     "web": {"url": sys.argv[1] + "/mcp?api_key=sk-of-the-address-1"},
