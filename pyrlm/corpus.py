@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyrlm.effects import Effects
     from pyrlm.retrievers.protocol import Hits
 
-__all__ = ["Corpus", "Method", "check_retriever"]
+__all__ = ["MAX_GET_CHARS", "Corpus", "Method", "check_retriever"]
 
 T = TypeVar("T")
 

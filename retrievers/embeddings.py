@@ -6,6 +6,7 @@ machine) stand in modules of their own; an embedder of yours is an object with t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
 
     from pyrlm.retrievers.protocol import Passage
 
-__all__ = ["Embedder", "embed", "embed_query", "embedder_named", "passage_input", "unit_length"]
+__all__ = [
+    "Embedder",
+    "embed",
+    "embed_query",
+    "embedder_named",
+    "passage_input",
+    "same_model",
+    "split_server",
+    "unit_length",
+]
 
 MAX_TITLE_CHARS: Final = 200
 MAX_QUERY_CHARS: Final = 8_000
+_SERVER: Final = re.compile(r"@(?=https?://)")
 
 
 @runtime_checkable
@@ -67,7 +78,7 @@ def embedder_named(name: str, *, cache: str | os.PathLike[str] | None = None) ->
     elif kind == "openai":
         from pyrlm.retrievers.openai_embeddings import OpenAIEmbedder  # noqa: PLC0415 - one or the other
 
-        model, _, url = rest.partition("@")
+        model, url = split_server(rest)
         made = OpenAIEmbedder(model or "text-embedding-3-small", base_url=url or None)
     else:
         raise ConfigurationError(
@@ -78,6 +89,20 @@ def embedder_named(name: str, *, cache: str | os.PathLike[str] | None = None) ->
     from pyrlm.retrievers.embedding_cache import CachedEmbedder  # noqa: PLC0415 - it imports this module
 
     return CachedEmbedder(made, cache)
+
+
+def split_server(name: str) -> tuple[str, str]:
+    """Split ``openai:MODEL@URL`` into what is before the address and the address, an empty string where there is none."""
+    before, *url = _SERVER.split(name, maxsplit=1)
+    if not url:  # an address without a scheme; names of models may begin with @
+        head, at, after = name.rpartition("@")
+        return (head, after) if at and head and not head.endswith(":") else (name, "")
+    return before, url[0]
+
+
+def same_model(made: str | None, name: str) -> bool:
+    """Whether two names are of one model, whose vectors can be compared: where its server stands doesn't matter."""
+    return made is not None and split_server(made)[0] == split_server(name)[0]
 
 
 def passage_input(passage: Passage, title: str) -> str:

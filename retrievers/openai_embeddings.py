@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from pyrlm.errors import RetrieverError
 from pyrlm.redact import redact, register_secret
@@ -23,6 +25,7 @@ MAX_INPUTS: Final = 2_048
 MAX_REQUEST_TOKENS: Final = 300_000
 MAX_INPUT_TOKENS: Final = 8_192
 DIMENSIONS: Final = {"text-embedding-3-small": 1_536, "text-embedding-3-large": 3_072, "text-embedding-ada-002": 1_536}
+HOME: Final = "api.openai.com"
 AUTHENTICATION: Final = frozenset({401, 403})
 
 
@@ -60,10 +63,11 @@ class OpenAIEmbedder:
         register_secret(api_key)
         self.model = model
         self.max_tokens = max_tokens
-        self._base_url = base_url
+        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or None
+        self._server = _address(self._base_url)
         self._wanted = dimensions
         self._dimensions = dimensions or DIMENSIONS.get(model)
-        self._options = {"api_key": api_key, "base_url": base_url, "timeout": timeout, "max_retries": max_retries}
+        self._options = {"api_key": api_key, "base_url": self._base_url, "timeout": timeout, "max_retries": max_retries}
         self._concurrency = concurrency
         self._counter = counter_for(model)
         self._client: OpenAI | None = None
@@ -72,8 +76,12 @@ class OpenAIEmbedder:
 
     @property
     def name(self) -> str:
-        """The model; one of the same name on another server is taken for the same."""
-        return f"openai:{self.model}"
+        """The model, and its server where that is not OpenAI's: ``openai:MODEL`` or ``openai:MODEL@URL``.
+
+        An index keeps it, so that the same server is asked again, and takes any server of the same model. It holds no
+        credentials.
+        """
+        return f"openai:{self.model}@{self._server}" if self._server else f"openai:{self.model}"
 
     @property
     def dimensions(self) -> int:
@@ -151,6 +159,16 @@ class OpenAIEmbedder:
             return self._client
 
     def _error(self, cause: str, status: int | None) -> RetrieverError:
-        where = f" at {self._base_url}" if self._base_url else ""
+        where = f" at {self._server}" if self._server else ""
         help_ = "; check the key (OPENAI_API_KEY) and its rights" if status in AUTHENTICATION else ""
         return RetrieverError(redact(f"embedding with {self.model}{where} failed: {cause}{help_}"))
+
+
+def _address(url: str | None) -> str:
+    """An address without user, password and query; an empty string for OpenAI's own."""
+    parts = urlsplit(url or "")
+    register_secret(unquote(parts.password or ""))
+    host = parts.netloc.rpartition("@")[2]
+    if not host or parts.hostname == HOME:
+        return ""
+    return redact(f"{parts.scheme}://{host}{parts.path.rstrip('/')}")

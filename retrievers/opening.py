@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.chunking import Chunker
+from pyrlm.retrievers.embeddings import same_model
 from pyrlm.retrievers.manifest import Manifest
 from pyrlm.retrievers.reading import ENGINE_FOLDER, VECTORS_FOLDER, open_engine
 
@@ -32,7 +33,9 @@ def check_embedder(manifest: Manifest, embedder: Embedder | None, folder: Path) 
     Raises:
         RetrieverError: The index was made with another embedder, or with none.
     """
-    if embedder is None or (manifest.embedder, manifest.dimensions) == (embedder.name, embedder.dimensions):
+    if embedder is None:
+        return
+    if same_model(manifest.embedder, embedder.name) and manifest.dimensions == embedder.dimensions:
         return
     made = f"with {manifest.embedder} ({manifest.dimensions} dimensions)" if manifest.embedder else "without vectors"
     raise RetrieverError(

@@ -249,11 +249,62 @@ def test_title_and_headings_are_embedded_with_the_passage() -> None:
 def test_embedders_by_name(server: Server, model: Path, tmp_path: Path) -> None:
     assert embedder_named("openai").name == "openai:text-embedding-3-small"
     named = embedder_named(f"openai:little@{server.url}", cache=tmp_path / "v")
-    assert named.name == "openai:little"
+    assert named.name == f"openai:little@{server.url}"
     assert embedder_named(f"minilm:{model}").dimensions == 12
     for name in ("gpt", "", "Minilm"):
         with pytest.raises(ConfigurationError, match="there are minilm"):
             embedder_named(name)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("http://localhost:11434/v1/", "@http://localhost:11434/v1"),
+        ("http://me:pass-word-1@[::1]:8080/v1?api-key=q-secret-1#f", "@http://[::1]:8080/v1"),
+        ("https://api.openai.com/v1", ""),
+        (None, ""),
+    ],
+)
+def test_the_name_holds_the_server_and_no_credentials(given: str | None, kept: str, monkeypatch: Any) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    assert OpenAIEmbedder("little", base_url=given).name == f"openai:little{kept}"
+    if given is not None:
+        monkeypatch.setenv("OPENAI_BASE_URL", given)
+        assert OpenAIEmbedder("little").name == f"openai:little{kept}"
+
+
+def test_the_server_of_the_environment_is_that_of_the_name(server: Server, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    made = OpenAIEmbedder("little", api_key=KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    made.embed(["x"])
+    assert (made.name, len(server.requests)) == (f"openai:little@{server.url}", 1)
+
+
+def test_a_model_with_an_at_in_its_name() -> None:
+    named = embedder_named("openai:@cf/baai/bge@http://localhost:1/v1")
+    assert named.name == "openai:@cf/baai/bge@http://localhost:1/v1"
+    assert named.model == "@cf/baai/bge"  # type: ignore[attr-defined]  # an OpenAIEmbedder
+
+
+def test_an_index_is_of_a_model_and_not_of_a_server(server: Server, tmp_path: Path) -> None:
+    retriever = EmbeddedRetriever(tmp_path / "c.idx", embedder=embedder(server))
+    retriever.index([Document("a", "The depot.")])
+    manifest = json.loads((tmp_path / "c.idx" / "manifest.json").read_text())
+    assert manifest["embedder"] == f"openai:little@{server.url}"
+    for name in (
+        "openai:little",
+        "openai:little@http://localhost:1/v1",
+    ):  # as earlier versions wrote it; a server that moved
+        manifest["embedder"] = name
+        (tmp_path / "c.idx" / "manifest.json").write_text(json.dumps(manifest))
+        again = EmbeddedRetriever(tmp_path / "c.idx", embedder=embedder(server))
+        assert again.vector_search("depot")[0].doc_id == "a"
+        assert again.index([Document("a", "The depot.")]).unchanged == 1
+    manifest["embedder"] = "openai:large"
+    (tmp_path / "c.idx" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RetrieverError, match="made with openai:large"):
+        EmbeddedRetriever(tmp_path / "c.idx", embedder=embedder(server))
 
 
 # --- the cache ----------------------------------------------------------------------------------------------------
@@ -271,6 +322,15 @@ def test_each_text_is_embedded_once(tmp_path: Path) -> None:
     np.testing.assert_allclose(first, HashEmbedder().embed(texts), atol=1e-6)
     assert (cached.name, cached.dimensions) == ("hash-64", 64)
     assert cached.embed([]).shape == (0, 64)
+
+
+def test_another_server_shares_nothing(server: Server, tmp_path: Path) -> None:
+    CachedEmbedder(embedder(server), tmp_path / "v").embed(["x"])
+    CachedEmbedder(embedder(server), tmp_path / "v").embed(["x"])
+    known = [request for request in server.requests if request["input"] == ["x"]]
+    assert len(known) == 1
+    CachedEmbedder(embedder(server, base_url=server.url.replace("127.0.0.1", "localhost")), tmp_path / "v").embed(["x"])
+    assert len([request for request in server.requests if request["input"] == ["x"]]) == 2
 
 
 def test_another_model_shares_nothing(tmp_path: Path) -> None:

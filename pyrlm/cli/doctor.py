@@ -11,7 +11,7 @@ import typer
 from pyrlm.cli.codes import ExitCode
 from pyrlm.cli.options import CaCertsOption, UserOption
 from pyrlm.cli.plain import one_line, plain
-from pyrlm.cli.sources import Access, cluster, embedder_for
+from pyrlm.cli.sources import Access, cluster
 from pyrlm.errors import PyRLMError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _cluster(es: str, index: str | None, embed: str | None, access: Access) -> t
     from pyrlm.errors import ConfigurationError  # noqa: PLC0415
 
     try:
-        retriever = cluster(es, index, embedder_for(embed), access=access, retry_seconds=0.0)
+        retriever = cluster(es, index, embed, access=access, retry_seconds=0.0, told=False)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
     try:

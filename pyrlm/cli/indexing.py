@@ -14,7 +14,7 @@ from pyrlm.cli.interrupt import stopping
 from pyrlm.cli.options import CaCertsOption, UserOption
 from pyrlm.cli.plain import one_line
 from pyrlm.cli.progress import progress_bar
-from pyrlm.cli.sources import Access, cluster, embedder_for, is_cluster
+from pyrlm.cli.sources import Access, cluster, embedder_for, embedder_of_index, is_cluster
 from pyrlm.errors import ConfigurationError, PyRLMError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _target(to: str | None, es: str | None, name: str | None, embed: str | None,
     if (to is None) == (es is None):
         raise ConfigurationError("Name one target: --to FOLDER, --to es://host:9200/index or --es URL.")
     if es is not None or (to is not None and is_cluster(to)):
-        return cluster(es or to or "", name, embedder_for(embed), access=access)
+        return cluster(es or to or "", name, embed, access=access, told=False)
     if name is not None:
         raise ConfigurationError("--index names an index on a cluster; a folder is one index.")
     return _folder(Path(to or ""), embed)
@@ -92,7 +92,8 @@ def _folder(path: Path, embed: str | None) -> Any:
 
     manifest = Manifest.read(path)
     made_with = manifest.embedder if manifest is not None else None
-    return EmbeddedRetriever(path, embedder=embedder_for(embed or made_with))
+    embedder = embedder_of_index(made_with) if made_with and embed is None else embedder_for(embed)
+    return EmbeddedRetriever(path, embedder=embedder)
 
 
 def _work(paths: list[str], moved: Path | None, embed: str | None, target: Any, **options: Any) -> IngestReport:

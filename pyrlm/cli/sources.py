@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import typer
 
-from pyrlm.errors import ConfigurationError
+from pyrlm.errors import ConfigurationError, RetrieverError
 
 if TYPE_CHECKING:
     from pyrlm.retrievers import ElasticsearchRetriever, EmbeddedRetriever, Embedder
 
-__all__ = ["Access", "cluster", "embedder_for", "folder", "is_cluster", "retriever_for"]
+__all__ = ["Access", "cluster", "embedder_for", "embedder_of_index", "folder", "is_cluster", "retriever_for"]
 
 KEY_VARIABLES = ("ELASTICSEARCH_API_KEY", "ES_API_KEY")
 """Environment variables with the API key of a cluster; a command line would show it to everyone on the machine."""
@@ -23,6 +25,7 @@ CA_VARIABLE = "ELASTICSEARCH_CA_CERTS"
 USER_VARIABLE = "ELASTICSEARCH_USER"
 PASSWORD_VARIABLE = "ELASTICSEARCH_PASSWORD"  # noqa: S105 - a name, no password
 SCHEME = "es://"
+_OF_OPENAI = "openai:text-embedding-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ def retriever_for(
     if (folder_path is None) == (es is None):
         raise ConfigurationError("Name one corpus: --in FOLDER or --es URL.")
     if es is not None:
-        return cluster(es, index, embedder_for(embed), access=access)
+        return cluster(es, index, embed, access=access)
     assert folder_path is not None
     return folder(folder_path, embed)
 
@@ -92,7 +95,7 @@ def folder(path: Path, embed: str | None) -> EmbeddedRetriever:
     Raises:
         RetrieverError: There is no index.
     """
-    from pyrlm.retrievers import EmbeddedRetriever, RetrieverError  # noqa: PLC0415 - after the arguments were read
+    from pyrlm.retrievers import EmbeddedRetriever  # noqa: PLC0415 - after the arguments were read
     from pyrlm.retrievers.manifest import Manifest  # noqa: PLC0415
 
     manifest = Manifest.read(path)
@@ -101,8 +104,8 @@ def folder(path: Path, embed: str | None) -> EmbeddedRetriever:
     if embed is not None or manifest.embedder is None:
         return EmbeddedRetriever(path, embedder=embedder_for(embed))
     try:
-        return EmbeddedRetriever(path, embedder=embedder_for(manifest.embedder))
-    except (ConfigurationError, RetrieverError) as error:
+        return EmbeddedRetriever(path, embedder=_embedder_or_words(manifest.embedder))
+    except RetrieverError as error:
         typer.echo(f"searching by words alone: {error}", err=True)
         return EmbeddedRetriever(path)
 
@@ -110,19 +113,21 @@ def folder(path: Path, embed: str | None) -> EmbeddedRetriever:
 def cluster(
     url: str,
     index: str | None,
-    embedder: Embedder | None,
+    embed: str | None,
     *,
     access: Access | None = None,
     retry_seconds: float | None = None,
+    told: bool = True,
 ) -> ElasticsearchRetriever:
     """Open an index on a cluster: ``es://host:9200/index``, or an address with ``--index``.
 
     Args:
         url: The address.
         index: Name of the index.
-        embedder: Makes vectors.
+        embed: Name of the embedder; None: the one that the index was made with, and none where that can't be had here.
         access: How to be let in.
         retry_seconds: How long a lost connection is tried again; None for the retriever's own time.
+        told: Whether the index is asked for its embedder.
 
     Raises:
         ConfigurationError: It is no address, or what `access` needs is missing.
@@ -134,13 +139,30 @@ def cluster(
         host, _, named = url.removeprefix(SCHEME).partition("/")
         index = index or named.strip("/") or None
     patience = RETRY_SECONDS if retry_seconds is None else retry_seconds
-    return ElasticsearchRetriever(
-        host,
-        embedder=embedder,
-        index=index or DEFAULT_INDEX,
-        retry_seconds=patience,
-        **(access or Access()).options(),
-    )
+    options: dict[str, Any] = {"index": index or DEFAULT_INDEX, "retry_seconds": patience}
+    options |= (access or Access()).options()
+    retriever = ElasticsearchRetriever(host, embedder=embedder_for(embed), **options)
+    if embed is not None or not told:
+        return retriever
+    try:
+        made_with = retriever.embedder_name()
+    except BaseException:
+        retriever.close()
+        raise
+    embedder = _embedder_or_words(made_with)
+    if embedder is None:
+        return retriever
+    retriever.close()
+    return ElasticsearchRetriever(host, embedder=embedder, **options)
+
+
+def _embedder_or_words(made_with: str | None) -> Embedder | None:
+    """Make the embedder of an index that is to be searched; None, and a word on standard error, where it can't be had."""
+    try:
+        return embedder_of_index(made_with) if made_with else None
+    except (ConfigurationError, RetrieverError) as error:
+        typer.echo(f"searching by words alone: {error}", err=True)
+        return None
 
 
 def embedder_for(name: str | None) -> Embedder | None:
@@ -156,3 +178,32 @@ def embedder_for(name: str | None) -> Embedder | None:
 
     kept = Path(user_directory()).parent / "vectors.sqlite" if name.startswith("openai") else None
     return embedder_named(name, cache=kept)
+
+
+def embedder_of_index(name: str) -> Embedder | None:
+    """Make the embedder that an index was made with, by the name that the index keeps.
+
+    An index may have come from somebody else, and an earlier version kept no address: what it names gets the texts and the
+    key only where it is on this machine, OpenAI, or the server of OPENAI_BASE_URL.
+
+    Raises:
+        ConfigurationError: It is another server, or none is named; or what it needs is missing.
+    """
+    from pyrlm.retrievers.embeddings import split_server  # noqa: PLC0415
+
+    model, url = split_server(name)
+    if not model.startswith("openai") or (_is_near(url) if url else model.startswith(_OF_OPENAI)):
+        return embedder_for(name)
+    where = f"at {url}" if url else "at a server that it does not name"
+    raise ConfigurationError(
+        f"the index was made with {model} {where}; to send texts and key there, name it: --embed {model}@{url or 'URL'}"
+    )
+
+
+def _is_near(url: str) -> bool:
+    from ipaddress import ip_address  # noqa: PLC0415
+
+    host = urlsplit(url).hostname or ""
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost" or url.rstrip("/") == os.environ.get("OPENAI_BASE_URL", "").rstrip("/")
