@@ -280,7 +280,7 @@ def test_three_levels_of_batches_through_one_place_each(backend):
     assert len(result.trace.of_kind("recursive_subcall")) == 2 + 4 + 8
 
 
-SERVER = {"command": sys.executable, "args": [mcp_servers.__file__, "stdio"]}
+SERVER = {"command": sys.executable, "args": [mcp_servers.__file__, "stdio"], "required": True}
 
 
 @BACKENDS
