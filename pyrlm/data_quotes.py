@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,13 +18,16 @@ if TYPE_CHECKING:
     from pyrlm.citations import Citation
     from pyrlm.data import DataContext
 
-    Path = tuple[Any, ...]
+    Place = tuple["Place", Any] | None
+    """The place of what holds it, and the key or index there; None for the data itself."""
 
 __all__ = ["DataQuotes"]
 
 _MAX_FORM = 20_000_000
 """Characters as JSON up to which data is also written in other forms: all else waits while Python does that."""
 _MAX_KEY = 80
+_LOOKED_INTO = frozenset({str, dict, list, tuple, set, frozenset})
+"""Types of plain data that are or hold strings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,14 @@ class DataQuotes:
                 yield repr(data)
 
     def _path(self, number: int) -> str:
-        path, _, _ = self._string(number)
-        return self._name + "".join(f"[{_key(key)}]" for key in path)
+        place, _, _ = self._string(number)
+        steps = []
+        while place is not None:
+            place, key = place
+            steps.append(f"[{_key(key)}]")
+        return self._name + "".join(reversed(steps))
 
-    def _string(self, number: int) -> tuple[Path, Any, str]:
+    def _string(self, number: int) -> tuple[Place, Any, str]:
         return next(islice(_strings(self._context.data), number, None))
 
 
@@ -100,16 +106,19 @@ def _key(key: Any) -> str:
     return shown if len(shown) <= _MAX_KEY else f"{shown[:_MAX_KEY]}…"
 
 
-def _strings(data: Any) -> Iterator[tuple[Path, Any, str]]:
+def _strings(data: Any) -> Iterator[tuple[Place, Any, str]]:
     """Yield place, holder and text of each string; an item of a set has the place of the set."""
-    left: list[tuple[Path, Any, Any]] = [((), data, data)]
+    left: list[tuple[Place, Any, Any]] = [(None, data, data)] if type(data) in _LOOKED_INTO else []
     while left:
-        path, holder, value = left.pop()
-        if isinstance(value, str):
-            yield path, holder, value
-        elif isinstance(value, Mapping):
-            left += [((*path, key), value, item) for key, item in reversed(list(value.items()))]
-        elif isinstance(value, list | tuple):
-            left += [((*path, number), value, value[number]) for number in range(len(value) - 1, -1, -1)]
-        elif isinstance(value, set | frozenset):
-            left += [(path, value, item) for item in value]
+        place, holder, value = left.pop()
+        kind = type(value)
+        if kind is str:
+            yield place, holder, value
+        elif kind is dict:
+            below = [((place, key), value, item) for key, item in value.items() if type(item) in _LOOKED_INTO]
+            left += reversed(below)
+        elif kind is list or kind is tuple:
+            below = [((place, at), value, item) for at, item in enumerate(value) if type(item) in _LOOKED_INTO]
+            left += reversed(below)
+        else:
+            left += [(place, value, item) for item in value if type(item) in _LOOKED_INTO]
