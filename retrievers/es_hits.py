@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pyrlm.retrievers.es_queries import MARKS
+from pyrlm.retrievers.es_queries import FIRST, MARKS
 from pyrlm.retrievers.protocol import Hit
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def document_id(found: Mapping[str, Any], layout: Layout) -> str:
     """The document that an entry belongs to."""
     if layout.doc_id == "_id":
         return str(found["_id"])
-    return text_at(found.get("_source") or {}, layout.doc_id) or str(found["_id"])
+    return text_at(found.get("_source") or {}, layout.id_source) or str(found["_id"])
 
 
 def to_hit(found: Mapping[str, Any], score: float, layout: Layout, previewer: Previewer, chars: int) -> Hit:
@@ -94,8 +94,9 @@ def _texts(value: Any) -> list[str]:
 def _marked(found: Mapping[str, Any], layout: Layout, chars: int) -> tuple[str, tuple[tuple[int, int], ...]]:
     """The fragment that the cluster chose, cut to `chars`, and the spans that it marked."""
     if layout.nested:
-        inner = (found.get("inner_hits") or {}).get(layout.nested) or {}
-        found = next(iter((inner.get("hits") or {}).get("hits") or []), {})
+        inner = found.get("inner_hits") or {}
+        pieces = [hit for name in (layout.nested, FIRST) for hit in inner.get(name, {}).get("hits", {}).get("hits", ())]
+        found = pieces[0] if pieces else {}
     fragments = (found.get("highlight") or {}).get(layout.body) or [""]
     text = ""
     spans: list[tuple[int, int]] = []

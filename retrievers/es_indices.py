@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
+from pyrlm.retrievers.es_discovery import discover
 from pyrlm.retrievers.es_errors import ClusterError
 from pyrlm.retrievers.es_generations import Generations
-from pyrlm.retrievers.es_layout import discover
 from pyrlm.retrievers.es_own import definition, field_of, own_layout, property_of
 
 if TYPE_CHECKING:

@@ -141,6 +141,7 @@ def own_layout(index: str, target: str, mapping: Mapping[str, Any]) -> Layout | 
         vector="vector" if "vector" in properties else None,
         dimensions=int(about.get("dimensions") or 0),
         doc_id="doc_id",
+        id_source="doc_id",
         order="chunk",
         fields=fields,
         hidden=("vector",),

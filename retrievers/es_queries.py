@@ -27,6 +27,9 @@ the same with twice as many."""
 MARKS: Final = ("\ue0f0", "\ue0f1")
 """Put around matching words in highlights: characters for private use, which documents hardly hold."""
 
+FIRST: Final = "pyrlm first"
+"""Name of the pieces of a nested body that only show it."""
+
 _ANALYZED_CHARS: Final = 999_999
 
 
@@ -58,13 +61,21 @@ def vector_body(
         knn["filter"] = node
     if layout.nested:
         knn["inner_hits"] = _inner_hits(layout, query, chars)
-    return _common(layout, query, size, chars) | {"knn": knn}
+    body = _common(layout, query, size, chars) | {"knn": knn}
+    if layout.nested and node is not None:
+        # With a filter inside the nested object the nearest pieces come without text. This brings one of each document
+        # along, and documents that are near to nothing, with a score of 0.
+        body["query"] = {"bool": {"filter": [node], "must": [_first(layout, query, chars)]}}
+    return body
 
 
-def listing_body(layout: Layout, node: Mapping[str, Any], size: int) -> dict[str, Any]:
+def listing_body(layout: Layout, node: Mapping[str, Any], size: int, chars: int) -> dict[str, Any]:
     """Documents that a filter matches; of an index with passages the first one of each."""
     filters = [node, {"term": {layout.order: 0}}] if layout.own is not None and layout.order else [node]
-    return _common(layout, "", size, 0) | {"query": {"constant_score": {"filter": {"bool": {"filter": filters}}}}}
+    listed: dict[str, Any] = {"constant_score": {"filter": {"bool": {"filter": filters}}}}
+    if layout.nested:
+        listed = {"bool": {"must": [listed], "should": [_first(layout, "", chars)]}}
+    return _common(layout, "", size, chars) | {"query": listed}
 
 
 def _common(layout: Layout, query: str, size: int, chars: int) -> dict[str, Any]:
@@ -84,7 +95,21 @@ def _text_query(layout: Layout, query: str, chars: int) -> dict[str, Any]:
     nested = {"nested": {**inside, "inner_hits": _inner_hits(layout, query, chars)}}
     if layout.title is None or layout.title.startswith(f"{layout.nested}."):
         return nested
-    return {"bool": {"should": [_match(query, [f"{layout.title}^2"]), nested], "minimum_should_match": 1}}
+    either = {"bool": {"should": [_match(query, [f"{layout.title}^2"]), nested], "minimum_should_match": 1}}
+    return {"bool": {"must": [either], "should": [_first(layout, query, chars)]}}
+
+
+def _first(layout: Layout, query: str, chars: int) -> dict[str, Any]:
+    """Brings a piece of a nested body along with a hit that was found by something else; the score stays what it is."""
+    pieces = _inner_hits(layout, query, chars) | {"name": FIRST}
+    return {
+        "nested": {
+            "path": layout.nested,
+            "query": {"match_all": {"boost": 0.0}},
+            "score_mode": "none",
+            "inner_hits": pieces,
+        }
+    }
 
 
 def _match(query: str, fields: list[str]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.es_errors import check_complete
-from pyrlm.retrievers.es_hits import metadata_of, text_at
+from pyrlm.retrievers.es_hits import metadata_of, text_at, value_at
+from pyrlm.retrievers.es_scan import scan
 from pyrlm.retrievers.protocol import DocumentPart, document_part
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ __all__ = ["read"]
 
 PAGE: Final = 500
 """Entries read at a time."""
-MAX_PASSAGES: Final = 10_000
-"""Of a document that is put together from entries without offsets."""
+MAX_PASSAGES: Final = 100_000
+MAX_CHARS: Final = 100_000_000
+"""Of a document that is put together from entries without offsets: all of them have to be read, whichever part is asked."""
+_PARTS: Final = re.compile(r"(?=.)([0-9]{0,18})([^0-9]*)", re.DOTALL)
 
 
 async def read(connection: Connection, layout: Layout, doc_id: object, offset: int, limit: int) -> DocumentPart:
@@ -33,10 +37,10 @@ async def read(connection: Connection, layout: Layout, doc_id: object, offset: i
         raise _missing(doc_id)
     if layout.own is not None:
         return await _read_own(connection, layout, str(doc_id), offset, limit)
-    if layout.doc_id == "_id":
-        entries = await _page(connection, layout, {"ids": {"values": [doc_id]}}, None)
-    else:
-        entries = await _all(connection, layout, {"term": {layout.doc_id: doc_id}})
+    by_id = layout.doc_id == "_id"
+    entries = await _pieces(
+        connection, layout, {"ids": {"values": [doc_id]}} if by_id else {"term": {layout.doc_id: doc_id}}
+    )
     if not entries:
         raise _missing(doc_id)
     content = "\n\n".join(text_at(entry["_source"], layout.body) for entry in entries)
@@ -86,27 +90,65 @@ def _joined(sources: Iterable[Mapping[str, Any]], offset: int, stop: int) -> str
 
 
 async def _all(connection: Connection, layout: Layout, query: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """All entries that a query finds, in the order of the document."""
+    """All passages of an index that `pyrlm` made that a query finds, in their order."""
     entries: list[Mapping[str, Any]] = []
-    while len(entries) < MAX_PASSAGES:
+    while True:
         page = await _page(connection, layout, query, entries[-1]["sort"] if entries else None)
         entries += page
         if len(page) < PAGE:
-            break
-    return entries
+            return entries
+
+
+async def _pieces(connection: Connection, layout: Layout, query: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """All entries of a document of an index that was made elsewhere, in its order.
+
+    They are ordered here: nothing in them need be there, unique, or fit to go on from.
+    """
+    entries = await _page(connection, layout, query, None)
+    if len(entries) == PAGE:
+        chars, entries = 0, []
+        async for entry in scan(connection, layout.index, query, _source={"excludes": _hidden(layout)}):
+            entries.append(entry)
+            chars += len(text_at(entry["_source"], layout.body))
+            if len(entries) > MAX_PASSAGES or chars > MAX_CHARS:
+                raise RetrieverError(
+                    f"the document has more than {MAX_PASSAGES:,} entries, or {MAX_CHARS:,} characters: too much to be put "
+                    f"together; does {layout.doc_id!r} name documents?"
+                )
+    return sorted(entries, key=lambda entry: _place(entry, layout))
+
+
+def _place(entry: Mapping[str, Any], layout: Layout) -> tuple[Any, ...]:
+    number = value_at(entry["_source"], layout.order) if layout.order else None
+    if isinstance(number, (int, float)):
+        return 0, number, _natural(entry["_id"]), entry["_index"]
+    if number is not None:
+        return 1, _natural(text_at(entry["_source"], layout.order or "")), _natural(entry["_id"]), entry["_index"]
+    return 2, _natural(entry["_id"]), entry["_index"]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A name by which ``9`` comes before ``10``."""
+    return [(int(digits or 0), rest) for digits, rest in _PARTS.findall(name)]
+
+
+def _hidden(layout: Layout) -> list[str]:
+    return [name for name in layout.hidden if layout.body != name and not layout.body.startswith(f"{name}.")]
 
 
 async def _page(
     connection: Connection, layout: Layout, query: Mapping[str, Any], after: list[Any] | None, *, size: int = PAGE
 ) -> list[Mapping[str, Any]]:
-    hidden = [name for name in layout.hidden if not layout.body.startswith(name)]
-    body: dict[str, Any] = {"query": query, "size": size, "track_total_hits": False, "_source": {"excludes": hidden}}
-    if layout.order:
-        body["sort"] = [{layout.order: "asc"}, {layout.doc_id: "asc"}]
-        if layout.own is not None:
-            body["sort"] = [{"chunk": "asc"}, {"version": "asc"}]
-    else:
-        body["sort"] = ["_doc"]
+    source = {"excludes": _hidden(layout)}
+    body: dict[str, Any] = {
+        "query": query,
+        "size": size,
+        "track_total_hits": False,
+        "_source": source,
+        "sort": ["_doc"],
+    }
+    if layout.own is not None:
+        body["sort"] = [{"chunk": "asc"}, {"version": "asc"}]
     if after is not None:
         body["search_after"] = after
     reply = await connection.call(

@@ -187,7 +187,7 @@ class Searcher:
     async def listing(self, asked: Question) -> Hits:
         """Documents that the filter matches."""
         assert asked.node is not None
-        ranked = await self._search(asked.layout, listing_body(asked.layout, asked.node, asked.top_k))
+        ranked = await self._search(asked.layout, listing_body(asked.layout, asked.node, asked.top_k, self._chars))
         return self._shown(asked, ranked, "bm25")
 
     async def texts(self, questions: Sequence[Question]) -> list[Hits]:
@@ -254,7 +254,8 @@ class Searcher:
         # Of an index that was made elsewhere a name may stand for others from day to day.
         if strange and (layout.own is not None or self._indices.is_stale()):
             raise ReplacedError
-        return [(entry, float(entry.get("_score") or 0.0)) for entry in entries]
+        ranked = [(entry, float(entry.get("_score") or 0.0)) for entry in entries]
+        return [found for found in ranked if found[1]] if layout.nested else ranked
 
     async def _hits(
         self, asked: Question, fetch: Callable[[int], Awaitable[tuple[Ranked, bool]]], method: Method

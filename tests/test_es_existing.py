@@ -11,7 +11,8 @@ from es_server import drop, index, request, server  # noqa: F401 - fixtures
 
 from pyrlm.errors import RetrieverError
 from pyrlm.retrievers.elasticsearch import ElasticsearchRetriever
-from pyrlm.retrievers.es_layout import FieldNames, discover
+from pyrlm.retrievers.es_discovery import discover
+from pyrlm.retrievers.es_layout import FieldNames
 from pyrlm.retrievers.es_queries import MARKS
 
 pytestmark = pytest.mark.xdist_group("es")
