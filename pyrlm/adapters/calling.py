@@ -69,8 +69,10 @@ async def acomplete(
     except PyRLMError:
         raise
     except BaseException as error:  # noqa: BLE001 - an adapter of the user's may raise anything
-        raise _failed(adapter, error) from _safe_cause(error)
-    return _checked(adapter, reply)
+        failed = _failed(adapter, error)
+    else:
+        return _checked(adapter, reply)
+    raise failed
 
 
 async def astream(
@@ -97,7 +99,10 @@ async def astream(
     except PyRLMError:
         raise
     except BaseException as error:  # noqa: BLE001
-        raise _failed(adapter, error) from _safe_cause(error)
+        failed = _failed(adapter, error)
+    else:
+        return
+    raise failed
 
 
 def _arguments(
@@ -194,12 +199,14 @@ def _wrapped(adapter: Any, error: Exception) -> ModelError:
 
 
 def _failed(adapter: Any, error: BaseException) -> ModelError:
-    return _wrapped(adapter, tamed(type(adapter).__name__, error))
+    """The error that stands for what an adapter has raised.
 
-
-def _safe_cause(error: BaseException) -> BaseException | None:
-    """The exception to chain: a traceback would print the text of one that holds a secret."""
-    return error if redact(str(error)) == str(error) else None
+    That is its cause, unless it holds a secret, which a traceback would print. To be raised where `error` is no longer
+    being handled: it would be its context all the same.
+    """
+    failed = _wrapped(adapter, tamed(type(adapter).__name__, error))
+    failed.__cause__ = error if redact(str(error)) == str(error) else None
+    return failed
 
 
 def _checked(adapter: Any, reply: Any) -> ModelResponse:

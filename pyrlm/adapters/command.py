@@ -25,6 +25,7 @@ from pyrlm.errors import (
 )
 from pyrlm.redact import redact
 from pyrlm.secret_names import register_named
+from pyrlm.secret_values import register_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -216,11 +217,13 @@ def render(messages: Sequence[Message]) -> str:
 
 def _checked_command(command: Sequence[str]) -> list[str]:
     if isinstance(command, str) or not command or not all(isinstance(part, str) for part in command):
+        given = f"a {type(command).__name__}" if command else "nothing"
         raise ConfigurationError(
-            f'command={command!r}: expected a list of the program and its arguments, such as ["claude", "-p"]; '
-            "no shell reads it."
+            f'command: expected a list of the program and its arguments, all strings, such as ["claude", "-p"]; no shell '
+            f"reads it. Given was {given}."
         )
+    register_arguments(command[1:])
     found = shutil.which(command[0])
     if found is None:
-        raise ConfigurationError(f"command={list(command)!r}: the program {command[0]!r} is not found on PATH.")
+        raise ConfigurationError(f"command: the program {command[0]!r} is not found on PATH.")
     return [str(Path(found).absolute()), *command[1:]]

@@ -88,7 +88,8 @@ class RequestFailed(Exception):  # noqa: N818 - it carries the error that is rai
         self.kind, self.again, self.wait, self.status, self._limit = kind, again, wait, status, limit
 
     def error(self, model: str, attempts: int, note: str = "") -> ModelError:
-        """The error to raise after so many requests."""
+        """The error to raise after so many requests; the SDK's exceptions, which hold the request with its key, let go."""
+        self.__cause__ = self.__context__ = None
         message = f"{self}{note}"
         if self.kind is ContextLengthError:
             return ContextLengthError(message, model=model, status=self.status, attempts=attempts, limit=self._limit)

@@ -17,6 +17,7 @@ from pyrlm.adapters.parameters import Parameters, check_rate_limit, check_second
 from pyrlm.adapters.rate_limit import limiter_for
 from pyrlm.adapters.retrying import with_retries
 from pyrlm.adapters.sdk import Library, LoopClients, Sdk, load, preload
+from pyrlm.adapters.sent_secrets import keep_out_of_logs, register_client, register_options, register_sent
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import redact
 
@@ -96,6 +97,10 @@ class HttpChatAdapter:
             **(identity or {}),
         }
         self._clients = LoopClients(make_client) if make_client is not None and client is None else None
+        register_options(self.default_options)
+        if client is not None:
+            register_client(client)
+        keep_out_of_logs()
         preload(library)
 
     def __repr__(self) -> str:
@@ -137,6 +142,7 @@ class HttpChatAdapter:
 
     def _options(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options that go into the body, and those of the request itself."""
+        register_options(given)
         options = {**self.default_options, **given}
         check_whole(options)
         wire = {"timeout": options.pop("timeout", None) or self._timeout}
@@ -191,6 +197,7 @@ class HttpChatAdapter:
                 try:
                     response = await self._send(sdk, sent, wire, stream=stream)
                 except sdk.library.APIStatusError as refused:
+                    register_sent(refused.request)
                     status, told = refused.response.status_code, _parsed(refused.response)
                     if slot is not None:
                         slot.used(0)
@@ -199,6 +206,7 @@ class HttpChatAdapter:
                         refusals.add(name)
                         continue
                     raise failed_status(status, refused.response.headers, told, self._origin) from None
+                register_sent(response.request)
                 yield response, slot
                 return
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pyrlm.errors import ConfigurationError
-from pyrlm.redact import register_secret
+from pyrlm.redact import redact, register_secret
 from pyrlm.secret_names import register_named
+from pyrlm.secret_values import register_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,13 +62,19 @@ def check_url(url: str, name: str = "base_url") -> str:
     Raises:
         ConfigurationError: It is no address of a server, or holds a key (errors and logs show addresses).
     """
-    parts = urlsplit(url.strip())
-    if parts.username or parts.password or parts.query:
+    register_address(url.strip())
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        raise ConfigurationError(f"{name}: expected an address such as https://api.example.com/v1.") from None
+    server = parts.scheme in {"http", "https"} and parts.hostname
+    if "@" in parts.netloc or parts.query or parts.fragment or ("@" in url and not server):
         raise ConfigurationError(
-            f"{name}: an address with a user, password or query may hold a key; pass api_key or headers."
+            f"{name}: an address with a user, password, query or fragment may hold a key; pass api_key or headers, and "
+            "an address such as https://api.example.com/v1."
         )
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(f"{name}={url!r}: expected an address such as https://api.example.com/v1.")
+    if not server:
+        raise ConfigurationError(f"{name}={redact(url)!r}: expected an address such as https://api.example.com/v1.")
     return url.strip().rstrip("/")
 
 

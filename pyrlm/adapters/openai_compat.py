@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pyrlm.adapters.failures import Origin
 from pyrlm.adapters.keys import check_url, find_key, first_set, register_headers
 from pyrlm.adapters.streaming import StreamingChatAdapter
 from pyrlm.errors import ConfigurationError
-from pyrlm.redact import register_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,8 +120,7 @@ def refuse_beside_client(**given: object) -> None:
 
 
 def client_address(client: Any) -> str:
-    """The address of a client that was handed in; its key is registered as a secret."""
-    key = getattr(client, "api_key", None)
-    register_secret(key if isinstance(key, str) else None)
-    url = getattr(client, "base_url", None)
-    return str(url).rstrip("/").partition("?")[0] if url is not None else type(client).__name__
+    """The address of a client that was handed in, without user, password and parameters."""
+    parts = urlsplit(str(getattr(client, "base_url", "")))
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else parts.path
+    return address.rstrip("/") or type(client).__name__

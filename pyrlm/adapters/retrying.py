@@ -54,7 +54,6 @@ async def with_retries(request: Callable[[], Awaitable[_T]], *, model: str, seco
     try:
         return await retrying(attempt)
     except RequestFailed as failed:
-        # The SDK's exceptions hold the request with its key: they are not chained.
         raise failed.error(model, plan.attempts, plan.note) from None
 
 
