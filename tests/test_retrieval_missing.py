@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from cli_process import pyrlm
 
@@ -132,3 +134,38 @@ def test_an_embedder_without_its_key_leaves_no_index(corpus: EmbeddedRetriever, 
     assert (ran.returncode, "Traceback" in ran.stderr) == (1, False), ran.stderr
     ran = pyrlm(tmp_path, "index", "many", "--to", "n.idx")
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+class Model:
+    """Knows two words; each model its own direction for them."""
+
+    dimensions = 3
+
+    def __init__(self, name: str, words: tuple[str, ...]) -> None:
+        self.name, self._words = name, words
+
+    def embed(self, texts: Any) -> Any:
+        return np.array([[0.01 + (word in text) for word in self._words] for text in texts], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [(Model("model-b", ("kettle", "depot", "x")), "was made with model-b"), (None, "was made without vectors")],
+    ids=["another model", "none"],
+)
+def test_vectors_of_another_model_are_noticed_in_a_folder_that_was_replaced(
+    tmp_path: Path, other: Model | None, words: str
+) -> None:
+    places = [Document("depot", "the depot"), Document("kettle", "the kettle")]
+    folder = tmp_path / "i"
+    with EmbeddedRetriever(folder, embedder=Model("model-a", ("depot", "kettle", "x"))) as made:
+        made.index(places)
+        assert made.vector_search("depot", 1)[0].doc_id == "depot"
+        EmbeddedRetriever(tmp_path / "new", embedder=other).index(places)
+        shutil.rmtree(folder)
+        (tmp_path / "new").rename(folder)
+        for call in (made.vector_search, made.hybrid_search, made.search):
+            with pytest.raises(RetrieverError, match=words):
+                call("depot", 1)
+        with pytest.raises(RetrieverError, match=words):
+            made.index(places)
