@@ -16,6 +16,7 @@ from pyrlm.errors import CheckpointError, PolicyError, PyRLMError
 from pyrlm.fingerprints import differences, fingerprint_of, versions
 from pyrlm.journal import Journal
 from pyrlm.journal_inputs import Given, given_of, pieces_of, query_form, schema_form
+from pyrlm.journal_marks import Marks
 from pyrlm.replay import Replay
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ class Durable:
         seed = secrets.randbits(31)
 
         def make() -> Journal:
-            material, pieces = pieces_of(given.context)
+            marks = Marks.new()
+            material, pieces = pieces_of(given.context, marks)
             facts = {
                 "run": {"kind": kind, "seed": seed, **dict(extra)},
                 "versions": versions(),
@@ -110,7 +112,7 @@ class Durable:
                 "given": {"query": query_form(given.query), "context": material, "schema": schema_form(given.schema)},
                 "note": dict(to.note),
             }
-            return Journal.create(Path(to.path), facts, pieces)
+            return Journal.create(Path(to.path), facts, pieces, marks)
 
         return cls(await asyncio.to_thread(make), given, extra, records=[], seed=seed, ended=None)
 
@@ -145,7 +147,7 @@ class Durable:
         try:
             facts = journal.facts()
             _check_same(path, facts, now)
-            given = given_of(facts["given"], journal.pieces(), again)
+            given = given_of(facts["given"], journal, again)
             records = journal.records()
             if "end" not in facts:
                 undone = {record.seq for record in _undone(records, failed="failed" in facts)}
@@ -207,7 +209,7 @@ def read_note(path: str | PathLike[str]) -> dict[str, Any]:
     """
     journal = Journal.open(Path(path))
     try:
-        note: dict[str, Any] = journal.facts()["note"]
+        note: dict[str, Any] = journal.note()
     finally:
         journal.close()
     return note

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from pyrlm.errors import CheckpointError
-from pyrlm.redact import redact
+from pyrlm.journal_file import as_checkpoint_errors, connect
+from pyrlm.journal_marks import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "Record"]
 
 _APPLICATION = 0x5079524C
-_VERSION = 1
+_VERSION = 2
 _SQUEEZED_FROM = 2_000
 """Bytes from which an entry is compressed."""
 _LEVEL = 1
@@ -67,16 +68,21 @@ class Record:
 class Journal:
     """One file, open for one run. Another process that opens it meanwhile gets an error.
 
-    Safe to use from several threads.
+    Safe to use from several threads. A key that this process knows stands in it as a mark, see `pyrlm.journal_marks`.
+
+    Attributes:
+        path: The file.
+        marks: Of its keys.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, marks: Marks | None = None) -> None:
         self.path = path
+        self.marks = marks or Marks.new()
         self._connection = connection
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, path: Path, facts: dict[str, Any], pieces: Iterable[bytes]) -> Self:
+    def create(cls, path: Path, facts: dict[str, Any], pieces: Iterable[bytes], marks: Marks | None = None) -> Self:
         """Make the file, readable by its owner alone; facts and pieces are there whole or not at all.
 
         A run that has ended is replaced, as is a file whose making was interrupted.
@@ -84,9 +90,13 @@ class Journal:
         Raises:
             CheckpointError: The file holds a run that has not ended, or something else, or can't be written.
         """
-        with _as_checkpoint_errors(path), suppress(FileExistsError):
+        with as_checkpoint_errors(path), suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        journal = cls(path, _connect(path))
+        journal = cls(path, connect(path), marks)
+        rows = {
+            "marks": json.dumps(journal.marks.salt),
+            **{name: journal._json(value) for name, value in facts.items()},
+        }
         try:
             journal._check_free()
             with journal._transaction() as connection:
@@ -97,7 +107,7 @@ class Journal:
                 connection.execute(f"PRAGMA application_id = {_APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
                 connection.executemany("INSERT INTO pieces (data) VALUES (?)", ((piece,) for piece in pieces))
-                connection.executemany("INSERT INTO facts VALUES (?, ?)", [(k, _json(v)) for k, v in facts.items()])
+                connection.executemany("INSERT INTO facts VALUES (?, ?)", rows.items())
         except BaseException:
             journal.close()
             raise
@@ -112,16 +122,19 @@ class Journal:
         """
         if not path.is_file():
             raise CheckpointError(f"{str(path)!r}: there is no such file; checkpoint=… of a run makes one.")
-        journal = cls(path, _connect(path))
+        journal = cls(path, connect(path))
         try:
             journal._check_whole()
+            with journal._reading() as connection:
+                salt = connection.execute("SELECT value FROM facts WHERE name = 'marks'").fetchone()
+            journal.marks = Marks(json.loads(salt[0]))
         except BaseException:
             journal.close()
             raise
         return journal
 
     def _check_free(self) -> None:
-        if self._holds_run() and "end" not in self.facts():
+        if self._holds_run() and not self._has_ended():
             name = str(self.path)
             raise CheckpointError(
                 f"checkpoint={name!r} holds a run that has not ended: go on with it by resume({name!r}), or give another file."
@@ -158,15 +171,30 @@ class Journal:
             )
         return True
 
-    def facts(self) -> dict[str, Any]:
-        """Return all facts by name."""
+    def _has_ended(self) -> bool:
         with self._reading() as connection:
-            return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM facts")}
+            return connection.execute("SELECT 1 FROM facts WHERE name = 'end'").fetchone() is not None
+
+    def facts(self) -> dict[str, Any]:
+        """Return all facts by name.
+
+        Raises:
+            CheckpointError: They hold a key that this process does not have.
+        """
+        with self._reading() as connection:
+            rows = connection.execute("SELECT name, value FROM facts").fetchall()
+        return {name: json.loads(self.marks.show(value.encode(), self.path)) for name, value in rows}
+
+    def note(self) -> Any:
+        """Return the fact ``"note"``, whatever keys it held left out of it."""
+        with self._reading() as connection:
+            value: str = connection.execute("SELECT value FROM facts WHERE name = 'note'").fetchone()[0]
+        return json.loads(self.marks.blank(value.encode()))
 
     def put(self, name: str, value: Any) -> None:
         """Write one fact in the place of the former one."""
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, _json(value)))
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, self._json(value)))
 
     def take_out(self, name: str, seqs: Iterable[int]) -> None:
         """Take out a fact and some records, all or nothing."""
@@ -183,7 +211,7 @@ class Journal:
         """Return all records in their order.
 
         Raises:
-            CheckpointError: One of them can't be read.
+            CheckpointError: One of them can't be read, or holds a key that this process does not have.
         """
         with self._reading() as connection:
             rows = connection.execute(
@@ -191,7 +219,15 @@ class Journal:
             ).fetchall()
         try:
             return [
-                Record(seq, scope, kind, key, occurrence, elapsed, json.loads(_unsqueezed(body)))
+                Record(
+                    seq,
+                    scope,
+                    kind,
+                    key,
+                    occurrence,
+                    elapsed,
+                    json.loads(self.marks.show(_unsqueezed(body), self.path)),
+                )
                 for seq, scope, kind, key, occurrence, elapsed, body in rows
             ]
         except (ValueError, zlib.error) as error:
@@ -208,7 +244,7 @@ class Journal:
         Raises:
             CheckpointError: It can't be written.
         """
-        row = (*about, elapsed, _squeezed(_json(body)))
+        row = (*about, elapsed, _squeezed(self._json(body)))
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO records (scope, kind, key, occurrence, elapsed, body) VALUES (?, ?, ?, ?, ?, ?)", row
@@ -219,14 +255,18 @@ class Journal:
         with self._lock, suppress(sqlite3.Error):
             self._connection.close()
 
+    def _json(self, value: Any) -> str:
+        text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))  # halves of surrogate pairs stay escaped
+        return self.marks.hide(text.encode()).decode()
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _as_checkpoint_errors(self.path):
+        with self._lock, as_checkpoint_errors(self.path):
             yield self._connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _as_checkpoint_errors(self.path):
+        with self._lock, as_checkpoint_errors(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -235,42 +275,6 @@ class Journal:
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    with _as_checkpoint_errors(path):
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("BEGIN IMMEDIATE")  # from now on no other process gets in
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-    return connection
-
-
-@contextmanager
-def _as_checkpoint_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            raise CheckpointError(
-                f"{str(path)!r} is in use: a run writes it now. Wait for its end, or stop it first."
-            ) from error
-        raise CheckpointError(f"{str(path)!r} can't be used as the file of a run: {error}.") from error
-    except sqlite3.DatabaseError as error:
-        raise CheckpointError(f"{str(path)!r} is not the file of a run, or is damaged: {error}.") from error
-    except OSError as error:
-        raise CheckpointError(f"{str(path)!r} can't be written: {error.strerror}.") from error
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))  # halves of surrogate pairs stay escaped
-    return redact(text)
 
 
 def _squeezed(text: str) -> bytes:

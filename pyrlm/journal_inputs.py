@@ -18,6 +18,8 @@ from pyrlm.repl.wire import decode, dumps, encode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pyrlm.journal import Journal
+    from pyrlm.journal_marks import Marks
     from pyrlm.readers import FileDocument
 
 __all__ = ["Given", "given_of", "pieces_of", "query_form", "schema_form"]
@@ -40,8 +42,8 @@ class Given:
     schema: Any
 
 
-def pieces_of(context: Context | None) -> tuple[dict[str, Any], list[bytes]]:
-    """Return what is to be known of a run's material, and the material itself in compressed pieces."""
+def pieces_of(context: Context | None, marks: Marks) -> tuple[dict[str, Any], list[bytes]]:
+    """Return what is to be known of a run's material, and the material itself in compressed pieces, keys as marks."""
     if context is None:
         return {"form": "none"}, []
     if isinstance(context, DataContext):
@@ -50,19 +52,22 @@ def pieces_of(context: Context | None) -> tuple[dict[str, Any], list[bytes]]:
     else:
         raw = [_about(context), *context.encode_pieces()]
         facts = {"form": "text"}
-    return {**facts, "hash": _hash(raw), "chars": context.len_chars()}, [zlib.compress(piece, _LEVEL) for piece in raw]
+    hidden = [marks.hide(raw[0]), *marks.hide_all(raw[1:])]
+    return {**facts, "hash": _hash(raw), "chars": context.len_chars()}, [
+        zlib.compress(piece, _LEVEL) for piece in hidden
+    ]
 
 
-def _material_of(facts: Mapping[str, Any], pieces: Sequence[bytes]) -> Context | None:
+def _material_of(facts: Mapping[str, Any], journal: Journal) -> Context | None:
     """Return the material of a run.
 
     Raises:
-        CheckpointError: It is not what was written.
+        CheckpointError: It is not what was written, or holds a key that this process does not have.
     """
     if facts["form"] == "none":
         return None
     try:
-        raw = [zlib.decompress(piece) for piece in pieces]
+        raw = [journal.marks.show(zlib.decompress(piece), journal.path) for piece in journal.pieces()]
     except zlib.error as error:
         raise CheckpointError(f"The text in the file of the run is damaged: {error}.") from error
     if _hash(raw) != facts["hash"]:
@@ -80,7 +85,7 @@ def _material_of(facts: Mapping[str, Any], pieces: Sequence[bytes]) -> Context |
     )
 
 
-def given_of(facts: Mapping[str, Any], pieces: Sequence[bytes], again: Given) -> Given:
+def given_of(facts: Mapping[str, Any], journal: Journal, again: Given) -> Given:
     """Return what a run was given; `again` holds material and schema where they are given again.
 
     Raises:
@@ -88,8 +93,8 @@ def given_of(facts: Mapping[str, Any], pieces: Sequence[bytes], again: Given) ->
     """
     material = Context.of(again.context) if again.context is not None else None
     if material is None:
-        material = _material_of(facts["context"], pieces)
-    elif pieces_of(material)[0] != facts["context"]:
+        material = _material_of(facts["context"], journal)
+    elif pieces_of(material, journal.marks)[0] != facts["context"]:
         then, now = facts["context"].get("chars", 0), material.len_chars()
         raise CheckpointError(
             f"The context is not the one of the recorded run ({then:,} characters then, {now:,} now, or another text of the "

@@ -1,10 +1,10 @@
-"""Keeps API keys out of traces, logs, error messages and sandboxes."""
+"""Keeps API keys out of traces, logs, error messages, files of runs and sandboxes."""
 
 from __future__ import annotations
 
 import json
 
-__all__ = ["redact", "register_secret"]
+__all__ = ["known_secrets", "redact", "register_secret"]
 
 _MIN_LENGTH = 6  # shorter strings ("none", "key") are placeholders of local servers and would blank ordinary words
 _secrets: set[str] = set()
@@ -22,6 +22,11 @@ def register_secret(value: str | None) -> None:
 
         _secrets.update((value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")))
         _longest_first[0] = tuple(sorted(_secrets, key=lambda secret: (-len(secret), secret)))
+
+
+def known_secrets() -> tuple[str, ...]:
+    """Return all that is registered, in every form, longer ones first."""
+    return _longest_first[0]
 
 
 def redact(text: str) -> str:
