@@ -25,6 +25,8 @@ _NO_MODEL = "(no name)"
 class CostSummary:
     """What the runs of a router have cost since it was made; ``print`` shows a table.
 
+    Calls that a resumed run takes from its file were paid when they were made, and count for that run alone.
+
     Attributes:
         runs: Runs that have ended, failed ones included.
         costs: Their calls by model and by depth: numbers, tokens in, out and cached by the provider, money.
@@ -94,6 +96,8 @@ class Ledger:
             for step in steps:
                 if step.kind == "route":
                     route = "verification" if "verifies" in step.data else str(step.data.get("route", route))
+                elif step.data.get("replayed"):  # of a durable run that is gone on with: it was paid before
+                    continue
                 elif step.kind in PAID_KINDS:
                     key = self._key(route, step)
                     self._costs[key] = self._costs.get(key, Cost()) + Cost.of_step(step)

@@ -9,7 +9,7 @@ import pytest
 
 from pyrlm import DiskCache, Policy, Price, RouterConfig, SmartRouter
 from pyrlm.adapters import FakeAdapter
-from pyrlm.errors import ConfigurationError
+from pyrlm.errors import ConfigurationError, ModelError
 from pyrlm.events import TraceStep
 from pyrlm.routers.cost_summary import Ledger
 
@@ -106,3 +106,37 @@ def test_memory_is_bounded_whatever_adapters_call_themselves():
     assert summary.runs == summary.total.failed == 2_000
     assert len(summary.by_model) <= 501
     assert summary.by_model["(others)"].failed == 1_500
+
+
+def test_a_run_that_is_gone_on_with_is_not_paid_again(tmp_path):
+    answers = [f"```python\nprint(llm_query('q'), P[{n}:29])\n```" for n in range(2)] + ["FINAL: 24 months"] * 3
+    down, asked = threading.Event(), []
+    down.set()
+
+    def model(messages):
+        asked.append(messages)
+        if "You are a sub-LLM" in messages[0]["content"]:
+            return "yes"
+        turn = sum(message["role"] == "assistant" for message in messages)
+        if turn == 1 and down.is_set():
+            raise ModelError("the model is down")
+        return answers[turn]
+
+    path = tmp_path / "run.jsonl"
+    router = SmartRouter(
+        FakeAdapter(rules=[("", model)]), config=PRICE, on_limit="raise", cache=DiskCache(tmp_path / "c")
+    )
+    with pytest.raises(ModelError):
+        router.run(QUERY, TEXT, route="rlm", profile="semantic_batches", checkpoint=path)
+    before = router.cost_summary()
+    down.clear()
+    result = router.resume(path, TEXT)
+    after = router.cost_summary()
+    for _ in range(3):
+        assert router.resume(path, TEXT).output == result.output
+    summary = router.cost_summary()
+    answered = sum(1 for _ in asked) - before.total.failed
+    assert (before.total.calls, after.total.calls, after.cache_hits) == (2, answered, 1)
+    assert (summary.total, summary.cache_hits, summary.saved_tokens) == (after.total, 1, after.saved_tokens)
+    assert summary.total.cost_usd == pytest.approx(result.cost_usd)
+    assert summary.runs == 5
