@@ -166,10 +166,12 @@ def test_an_alias_of_other_indices_is_not_rebuilt(server: str, index: str) -> No
     assert indices_of(server, index) == [f"{index}-foreign"]
 
 
-@pytest.mark.parametrize("before", [600, 1199])
-def test_indexing_across_a_rebuild_notices(server: str, index: str, before: int) -> None:  # noqa: F811
+@pytest.mark.parametrize(("before", "there"), [(600, True), (1199, True), (600, False)])
+def test_indexing_across_a_rebuild_notices(server: str, index: str, before: int, there: bool) -> None:  # noqa: F811
     with opened(server, index) as made:
         made.index(docs(5))
+        if not there:  # an empty index isn't asked for what it holds, so that the next that is sent is a write
+            made.delete([one.doc_id for one in docs(5)])
         slow = Paused(docs(1200, word="lost"), before)
         run = Outcome(opened(server, index).index, slow)
         assert slow.reached.wait(60)
