@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -57,6 +58,11 @@ def test_an_answer_with_its_passage_route_and_what_it_took(home):
 
 def test_the_model_may_come_from_the_environment(home):
     assert ask(home, ASKED, "note.md", PYRLM_MODEL="extractive:").returncode == 0
+    without = ask(home, ASKED, "note.md")
+    assert without.returncode == 2
+    told = re.search(r"`--model (\S+)` works offline", " ".join(without.stderr.replace("│", " ").split()))
+    assert told, without.stderr
+    assert ask(home, ASKED, "note.md", "--model", told[1]).returncode == 0
 
 
 def test_json_is_all_that_is_printed(home):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stdlib_text import QUESTIONS, stdlib
 
 from pyrlm import RLM, Context, Policy, SmartRouter
-from pyrlm.adapters import ExtractiveAdapter, ModelResponse, acomplete
+from pyrlm.adapters import ExtractiveAdapter, ModelResponse, acomplete, get_adapter
 from pyrlm.adapters.extractive_code import library, root_code
 from pyrlm.adapters.extractive_search import best_in, segments, tidy, together
 from pyrlm.errors import MaxStepsExceeded
@@ -281,3 +281,13 @@ def test_one_big_text_and_many_small_ones_are_searched():
         result = RLM(ExtractiveAdapter()).run(question, context)
         assert "green" in result.output
         assert filler[12_345] in result.citations[0].text
+
+
+@pytest.mark.parametrize("name", ["extractive", "extractive:", "Extractive", " extractive "])
+def test_its_name_is_taken_with_and_without_the_colon(name, monkeypatch):
+    for variable in ("OPENAI_API_KEY", "LLM_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    assert isinstance(get_adapter(name), ExtractiveAdapter)
+    assert SmartRouter(name).run("Where is the key?", "The key is in the blue tin.").output
+    monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
+    assert isinstance(get_adapter(name), ExtractiveAdapter)

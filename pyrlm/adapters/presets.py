@@ -77,7 +77,7 @@ def get_adapter(spec: str, **options: Any) -> Any:
     ``gpt-4.1`` works, and with LLM_BASE_URL also ``llama3.2:3b``.
 
     Args:
-        spec: Such as ``"openai:gpt-4.1"``, ``"anthropic:claude-sonnet-4-5"``, ``"ollama:llama3.2:3b"``, ``"azure:my-deployment"`` or ``"extractive:"``.
+        spec: Such as ``"openai:gpt-4.1"``, ``"anthropic:claude-sonnet-4-5"``, ``"ollama:llama3.2:3b"``, ``"azure:my-deployment"`` or ``"extractive"``.
         options: Passed to the adapter: `api_key`, `base_url`, `timeout`, `context_window`, …
 
     Raises:
@@ -87,10 +87,10 @@ def get_adapter(spec: str, **options: Any) -> Any:
         raise ConfigurationError(f'model={spec!r}: expected "provider:model", such as "openai:gpt-4.1".')
     provider, colon, model = spec.strip().partition(":")
     known = provider.lower()
-    if not colon or (known not in PRESETS and known not in _OWN and first_set(("LLM_BASE_URL",))):
-        known, model = "openai-compatible" if first_set(("LLM_BASE_URL",)) else "openai", spec.strip()
     if known == "extractive":
         return _extractive(model, options)
+    if not colon or (known not in PRESETS and known not in _OWN and first_set(("LLM_BASE_URL",))):
+        known, model = "openai-compatible" if first_set(("LLM_BASE_URL",)) else "openai", spec.strip()
     if known not in PRESETS and known not in _OWN:
         names = ", ".join(f"{name}:" for name in sorted((*PRESETS, *_OWN)))
         raise ConfigurationError(
@@ -127,5 +127,5 @@ def _extractive(model: str, options: dict[str, Any]) -> Any:
     from pyrlm.adapters.extractive import ExtractiveAdapter  # noqa: PLC0415
 
     if model:
-        raise ConfigurationError(f'model="extractive:{model}": there is one extractive adapter; write "extractive:".')
+        raise ConfigurationError(f'model="extractive:{model}": there is one extractive adapter; write "extractive".')
     return ExtractiveAdapter(**options)

@@ -26,7 +26,7 @@ def adapters_for(model: str | None, sub_model: str | None) -> tuple[Any, Any]:
     if not name:
         raise ConfigurationError(
             "No model was named. Use --model provider:name (openai:gpt-4.1, ollama:llama3.2, …) or set PYRLM_MODEL; "
-            "--model extractive: works offline, without a key, by matching words."
+            "`--model extractive` works offline, without a key, by matching words."
         )
     return get_adapter(name), get_adapter(sub_model) if sub_model else None
 

@@ -46,7 +46,7 @@ EmbedderOption = Annotated[str | None, typer.Option("--embed", help="Embedder, w
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        "--model", help="Model as provider:name, such as openai:gpt-4.1 or extractive:. Default: $PYRLM_MODEL."
+        "--model", help="Model as provider:name, such as openai:gpt-4.1 or extractive. Default: $PYRLM_MODEL."
     ),
 ]
 SubModelOption = Annotated[
