@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import register_secret
+from pyrlm.retrievers.es_closing import close_with
 from pyrlm.retrievers.es_errors import explain, is_worth_repeating
 from pyrlm.retrievers.es_security import AUTHORIZATION, keep_secret
 
@@ -74,6 +75,8 @@ class Connection:
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncElasticsearch] = (
             weakref.WeakKeyDictionary()
         )
+        self.clients_to_close = (self._clients, client)
+        close_with(self, *self.clients_to_close)
 
     def client(self) -> AsyncElasticsearch:
         """The client of the running loop."""
