@@ -135,6 +135,33 @@ es_search("x", filters={"yaer": 1})
     assert "yaer" in result.trace.of_kind("search")[0].error
 
 
+def test_catching_it_catches_no_other_error_on_exec(words):
+    code = """\
+try:
+    try:
+        raise RuntimeError("of the code itself")
+    except RetrieverError:
+        print("wrong")
+except RuntimeError as error:
+    print("passed on:", error)
+for attempt in range(2):
+    try:
+        es_get("no such")
+    except ValueError:
+        print("wrong")
+    except RetrieverError as error:
+        print(type(error).__name__, type(error) is RetrieverError, issubclass(RetrieverError, RuntimeError), str(error)[:11])
+RetrieverError = None
+"""
+    again = "try:\n    es_get('x')\nexcept RetrieverError as error:\n    print('again', type(error) is RetrieverError)"
+    _, adapter = run(words, [python(code), python(again), "FINAL: x"])
+    text = adapter.calls[1].messages[-1]["content"]
+    assert "passed on: of the code itself" in text
+    assert text.count("RetrieverError True True no document") == 2
+    assert "wrong" not in text
+    assert "again True" in adapter.calls[2].messages[-1]["content"], "the name is put back"
+
+
 class Third:
     """A retriever of somebody else's: plain and async methods, dicts for hits, no offsets, no parts."""
 

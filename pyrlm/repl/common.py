@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSTENTION",
     "ERRORS",
+    "ERROR_KINDS",
     "FAILED",
     "HANDED_ON",
     "SUB_AGENTS",
@@ -32,7 +33,14 @@ ABSTENTION = "NO_ANSWER"
 FAILED = "[sub-call failed:"
 """What the string begins with that stands in the place of a failed item of a batch."""
 ERRORS = {"es_search": "RetrieverError"}
-"""Names of errors of host functions that code may catch, each there with its function: other names of RuntimeError."""
+"""Names of errors of host functions that code may catch, each there with its function.
+
+In CPython a class of its own below RuntimeError; Monty, which has no such classes, has another name of RuntimeError.
+"""
+ERROR_KINDS: dict[str, type[Exception]] = {
+    name: type(name, (RuntimeError,), {"__module__": "builtins"}) for name in ERRORS.values()
+}
+"""Their classes: one each, so that code which names it catches what the host raises, and nothing else."""
 SUB_AGENTS = frozenset({"rlm_query", "rlm_query_batch", "rlm_query_batched"})
 """Host functions that start sub-agents."""
 HANDED_ON = frozenset({"functions", "tools"})
@@ -78,7 +86,7 @@ def text_names(api: TextAPI) -> dict[str, Callable[..., Any]]:
 
 def error_named(name: str, message: str) -> Exception:
     """Return the builtin exception of that name; where there is none, a subclass of RuntimeError that has the name."""
-    kind = getattr(builtins, name, None)
+    kind = ERROR_KINDS.get(name) or getattr(builtins, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, (UnicodeError, ExceptionGroup)):
         kind = type(name, (RuntimeError,), {"__module__": "builtins"})
     error: Exception = kind(message)

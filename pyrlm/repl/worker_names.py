@@ -13,7 +13,7 @@ import math
 import re
 import sys
 
-from pyrlm.repl.common import ERRORS, HANDED_ON, SUB_AGENTS, error_named
+from pyrlm.repl.common import ERROR_KINDS, ERRORS, HANDED_ON, SUB_AGENTS, error_named
 from pyrlm.repl.wire import decode, encode
 
 TYPE_CHECKING = False
@@ -187,7 +187,7 @@ def names_of(functions: dict[str, Any]) -> dict[str, Any]:
 
 def host_functions(channel: Channel, signatures: dict[str, str]) -> dict[str, Any]:
     """Return the functions that the host answers, by the name that code uses, and the errors that they raise."""
-    errors = {error: RuntimeError for name, error in ERRORS.items() if name in signatures}
+    errors = {error: ERROR_KINDS[error] for name, error in ERRORS.items() if name in signatures}
     return errors | {name: _host_function(channel, name, signature) for name, signature in signatures.items()}
 
 
