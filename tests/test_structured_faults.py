@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pydantic import BaseModel, computed_field, field_validator, model_validator
 
 from pyrlm import RLM, Context, DiskCache, Policy, SmartRouter
 from pyrlm.adapters import FakeAdapter
+from pyrlm.adapters.base import ModelResponse
 from pyrlm.errors import ConfigurationError
 from pyrlm.output import OutputSchema
 from pyrlm.value_text import NoJsonError, as_text, exact_json, json_text
@@ -263,6 +265,20 @@ def test_what_did_not_fit_is_shown_bounded_whatever_it_is():
     assert (result.value, result.steps) == (["a"], 2)
 
 
+class Grown(BaseModel):
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def longer(cls, value):
+        return value**5_000
+
+
+def test_a_validator_may_make_an_integer_long():
+    result, _ = run([python("FINAL({'n': 10})")], output_schema=Grown)
+    assert (result.value.n == BIG, result.steps) == (True, 1)
+
+
 class Dated(BaseModel):
     at: dt.datetime
     n: int
@@ -328,6 +344,21 @@ def test_a_direct_reply_that_does_not_fit_is_not_kept(tmp_path):
         assert len(adapter.calls) == calls
 
 
+def test_what_does_not_fit_goes_neither_in_nor_out(tmp_path):
+    async def reply():
+        return ModelResponse("bad")
+
+    async def kept(fits):
+        await cache.fetch("key", reply, fits)
+        return await cache.get("key")
+
+    cache = DiskCache(tmp_path / "cache")
+    assert asyncio.run(kept(lambda text: text != "bad")) is None
+    assert asyncio.run(kept(None)).text == "bad"
+    assert asyncio.run(cache.fetch("key", reply, lambda text: text != "bad"))[1] == "miss"
+    assert asyncio.run(cache.fetch("key", reply, lambda text: text == "bad"))[1] == "hit"
+
+
 def test_an_abstention_is_kept(tmp_path):
     adapter = FakeAdapter(['{"found": false, "quotes": [], "answer": null}'])
     for _ in range(2):
@@ -373,6 +404,7 @@ def test_a_reference_to_nowhere_is_refused_before_anything_is_paid(schema):
         ({"$ref": "#/$defs/X", "$defs": {"X": {"type": "integer"}}}, 5),
         ({"$defs": {"X": {"$anchor": "x", "type": "integer"}}, "$ref": "#x"}, 5),
         ({"$id": "http://own/", "$defs": {"X": {"$id": "x", "type": "integer"}}, "$ref": "http://own/x"}, 5),
+        ({"$id": "http://own/", "$defs": {"X": {"$id": "in/x", "$ref": "y"}, "Y": {"$id": "in/y"}}, "$ref": "in/x"}, 5),
         ({"properties": {"below": {"$ref": "#"}, "$ref": {"type": "string"}}}, {"below": {"below": {}}, "$ref": "x"}),
         ({"enum": [{"$ref": "#/nope"}]}, {"$ref": "#/nope"}),
         ({"$ref": "https://json-schema.org/draft/2020-12/schema"}, {"type": "integer"}),
@@ -413,6 +445,11 @@ class Found(BaseModel):
     found: bool
 
 
+class Nested(BaseModel):
+    answer: Any
+    found: bool
+
+
 class Tree(BaseModel):
     answer: str
     found: bool
@@ -428,6 +465,7 @@ class Tree(BaseModel):
         (Found, '{"found": true, "quotes": [], "answer": {"answer": "5", "found": false}}', Found(answer="5", found=False)),
         (Found, '{"found": false, "quotes": [], "answer": null}', None),
         (Tree, '{"answer": "5", "found": true}', Tree(answer="5", found=True)),
+        (Nested, '{"found": true, "answer": {"answer": "5", "found": true}}', Nested(answer="5", found=True)),
         (dict, '{"found": true, "answer": {"a": 1}}', {"a": 1}),
         (dict, '{"found": false, "quotes": [], "answer": null}', None),
         ({"properties": {"answer": {"type": "integer"}, "found": {}}, "required": ["answer"]}, '{"answer": 5, "found": false}', {"answer": 5, "found": False}),
