@@ -15,7 +15,7 @@ from pyrlm.errors import ConfigurationError, PyRLMError, ReplCrashedError
 from pyrlm.inputs import take_in
 from pyrlm.lasting import AskingClock, Lasting
 from pyrlm.materials import Materials
-from pyrlm.policy import Policy
+from pyrlm.policy import Policy, check_policy
 from pyrlm.prompts_conversation import NO_SCHEMA, QUERY_GIVEN, earlier, error_told, how_it_ended, status_told
 from pyrlm.trace import Recorder
 from pyrlm.trace_file import SharedFile
@@ -56,6 +56,7 @@ class Conversation:
     """
 
     def __init__(self, rlm: RLM, context: Any = None, *, policy: Policy | None = None) -> None:
+        check_policy(policy, "session(policy)")
         self.costs = Costs()
         self._rlm = rlm
         self._source = context
@@ -96,6 +97,7 @@ class Conversation:
 
     async def aask(self, query: Query, *, output_schema: Any = None, policy: Policy | None = None) -> RunResult:
         """Answer `query`; see `ask`."""
+        check_policy(policy, "ask(policy)")
         self._check_open()
         asked = await take_in(query, None, self._rlm.output_schema if output_schema is None else output_schema)
         async with self._turn():

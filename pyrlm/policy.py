@@ -7,7 +7,7 @@ from typing import Any
 
 from pyrlm.errors import ConfigurationError
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "check_policy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +58,23 @@ class Policy:
         """Return a policy with these limits and no others: ``Policy.only(max_cost_usd=5)``."""
         open_ended = {field.name: None for field in fields(cls) if field.name != "max_recursion_depth"}
         return cls(**{**open_ended, **limits})
+
+
+def check_policy(given: object, name: str) -> None:
+    """Check an option that holds limits, or None for none of its own.
+
+    Args:
+        given: The option.
+        name: What the caller calls it, for the message.
+
+    Raises:
+        ConfigurationError: It is anything but a `Policy`.
+    """
+    if given is not None and not isinstance(given, Policy):
+        raise ConfigurationError(
+            f"{name}={given!r:.100}: expected a Policy, such as Policy(max_cost_usd=1.0), not {_kind(given)}."
+        )
+
+
+def _kind(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__

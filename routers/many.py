@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ConfigurationError
+from pyrlm.policy import check_policy
 from pyrlm.routers.request import RunOptions
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def check_batch(queries: object, how: BatchOptions) -> None:
     if one or not isinstance(queries, Iterable):
         what = "one question; pass a list of them" if one else "expected a list, or anything that gives questions"
         raise ConfigurationError(f"SmartRouter.run_many(queries={type(queries).__name__}): {what}.")
+    check_policy(how.get("total_policy"), "SmartRouter.run_many(total_policy)")
     limit = how.get("concurrency", 1)
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise ConfigurationError(f"SmartRouter.run_many(concurrency={limit!r}): expected a whole number above 0.")

@@ -9,8 +9,11 @@ from weakref import WeakKeyDictionary
 from pyrlm.context import Context
 from pyrlm.data import DataContext, query_text
 from pyrlm.errors import ConfigurationError
+from pyrlm.policy import check_policy
 from pyrlm.retrievers.protocol import has_vectors
 from pyrlm.rlm import RLM
+from pyrlm.rlm_options import check_watching
+from pyrlm.routers.config import RouterConfig
 from pyrlm.routers.decision import Facts
 from pyrlm.routers.deterministic import Plan
 from pyrlm.routers.limits import deciding_sizes
@@ -26,10 +29,18 @@ if TYPE_CHECKING:
     from pyrlm.checkpoint import Checkpoint
     from pyrlm.models import Model
     from pyrlm.policy import Policy
-    from pyrlm.routers.config import RouterConfig
     from pyrlm.tokens import TokenEstimate
 
-__all__ = ["DecideOptions", "Request", "RunOptions", "check_names", "check_options", "make_request", "profile_named"]
+__all__ = [
+    "DecideOptions",
+    "Request",
+    "RunOptions",
+    "check_kinds",
+    "check_names",
+    "check_options",
+    "make_request",
+    "profile_named",
+]
 
 
 class DecideOptions(TypedDict, total=False):
@@ -134,8 +145,23 @@ def check_options(options: dict[str, Any], on_limit: str) -> None:
         raise ConfigurationError(
             f"SmartRouter has no option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}."
         )
-    if on_limit not in {"raise", "return"}:
+    if on_limit not in ("raise", "return"):  # a set would need a hash
         raise ConfigurationError(f"SmartRouter(on_limit={on_limit!r}): expected 'raise' or 'return'.")
+
+
+def check_kinds(config: object, policy: object, listener: object, path: object) -> None:
+    """Check options of a router that take objects.
+
+    Raises:
+        ConfigurationError: One of them is of another kind.
+    """
+    if config is not None and not isinstance(config, RouterConfig):
+        raise ConfigurationError(
+            f"SmartRouter(config={config!r:.100}): expected a RouterConfig, such as RouterConfig(direct_tokens=8_000), "
+            f"not {type(config).__name__}."
+        )
+    check_policy(policy, "policy")
+    check_watching(listener, path)
 
 
 def make_request(query: Any, context: Any, how: DecideOptions, profile: ExecutionProfile | None) -> Request:

@@ -11,7 +11,7 @@ from pyrlm.routers.config import RouterConfig
 from pyrlm.routers.engine import Engine
 from pyrlm.routers.many import BatchOptions, check_batch
 from pyrlm.routers.overruled import with_numbers
-from pyrlm.routers.request import DecideOptions, RunOptions, check_names, check_options, profile_named
+from pyrlm.routers.request import DecideOptions, RunOptions, check_kinds, check_names, check_options, profile_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
@@ -74,6 +74,7 @@ class SmartRouter:
         **options: Any,
     ) -> None:
         check_options(options, on_limit)
+        check_kinds(config, policy, event_listener, trace_path)
         self.config = config or RouterConfig()
         self.policy = policy or Policy()
         self.cache = cache

@@ -196,6 +196,52 @@ def test_two_runtimes_of_one_process_share_nothing():
         assert f"text {number}" in model.calls[0].text
 
 
+NO_POLICY = [{"max_steps": 3}, {}, 5, "strict", Policy]
+
+
+@pytest.mark.parametrize("given", NO_POLICY)
+@pytest.mark.parametrize("take", ["RLM", "SmartRouter", "session", "ask", "run_many"])
+def test_limits_that_are_no_policy_are_refused_by_name(take, given):
+    adapter = FakeAdapter([])
+    made = {
+        "RLM": lambda: RLM(adapter, policy=given),
+        "SmartRouter": lambda: SmartRouter(adapter, policy=given),
+        "session": lambda: RLM(adapter).session(TEXT, policy=given),
+        "ask": lambda: RLM(adapter).session(TEXT).ask("q", policy=given),
+        "run_many": lambda: list(SmartRouter(adapter).run_many(["q"], TEXT, total_policy=given)),
+    }
+    with pytest.raises(ConfigurationError, match=r"policy.*expected a Policy, such as Policy\(") as caught:
+        made[take]()
+    assert repr(given)[:100] in str(caught.value)
+    assert adapter.calls == []
+
+
+@pytest.mark.parametrize("made", [RLM, SmartRouter])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *[("cache", given) for given in ({}, "folder", 5, DiskCache)],
+        *[("max_tokens", given) for given in ("many", None, [1], True, 0)],
+        *[("repl_timeout", given) for given in ("long", {})],
+        *[("max_history_tokens", given) for given in ("many", {})],
+        *[("subcall_models", given) for given in ("m", ["m"], 7)],
+        *[("repl_backend", given) for given in ({}, ["exec"], 5)],
+        *[("event_listener", given) for given in ("print", 5, {})],
+        *[("trace_path", given) for given in (5, {}, ["p"])],
+        *[("on_limit", given) for given in ({}, ["raise"], 5)],
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused_by_name(made, name, given):
+    with pytest.raises(ConfigurationError, match=f"{name}=.*expected"):
+        made(FakeAdapter([]), **{name: given})
+
+
+@pytest.mark.parametrize("given", [{"direct_tokens": 9}, {}, 5, Policy()])
+def test_a_configuration_of_the_wrong_kind_is_refused_by_name(given):
+    with pytest.raises(ConfigurationError, match=r"config=.*expected a RouterConfig, such as RouterConfig\("):
+        SmartRouter(FakeAdapter([]), config=given)
+
+
 # The router
 
 
