@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyrlm.errors import WireError
 from pyrlm.journal_forms import error_form, error_of
 from pyrlm.repl.wire import decode, encode
-from pyrlm.replay import TOLD
+from pyrlm.replay import TOLD, digest
 from pyrlm.replayed_calls import asked
 from pyrlm.replayed_steps import Step
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_RECORD", "Effects", "is_recorded"]
 
 _RECORDED = "pyrlm_recorded"
+_NAME_CHARS = 8
 _SECONDS = 60.0
 """Seconds that a call which was cancelled when it was recorded waits to be cancelled again."""
 
@@ -47,6 +48,10 @@ class Effects:
     def random_seed(self) -> int | None:
         """Seed of `random` in the REPL; None leaves it to the interpreter."""
         return self.replay.seed if self.replay is not None else None
+
+    def name_of(self, asked: Any) -> str:
+        """Return a short name of what is asked, the same whenever a durable run is repeated; of others, the same for all."""
+        return digest(asked)[:_NAME_CHARS] if self.replay is not None else "0"
 
     async def ask(self, caller: Caller, model: Model, call: Call) -> Reply:
         """Ask a model by `caller`, or return the recorded reply.
@@ -89,6 +94,7 @@ class Effects:
         key = replay.key(self.scope, kind, what)
         record = replay.known(key)
         if record is not None:
+            await replay.turn(record)
             return await self._given(record.body, of), True
         if replay.is_over(self.scope):
             await self.wait_for_the_end()
@@ -142,6 +148,7 @@ class Effects:
         key = replay.key(self.scope, TOLD, "")
         record = replay.known(key)
         if record is not None:
+            replay.give(record)
             return str(record.body["text"])
         if replay.is_past(self.scope):
             return ""  # nothing is recorded where nothing was told
@@ -157,6 +164,7 @@ class Effects:
         key = replay.key(self.scope, kind, "")
         record = replay.known(key)
         if record is not None:
+            replay.give(record)
             return record.body
         replay.write(key, value)
         return value

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import CheckpointError, WireError
 from pyrlm.repl.wire import encode
+from pyrlm.replay_order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +71,7 @@ class Replay:
         self._known = {Key(r.scope, r.kind, r.key, r.occurrence): r for r in records if r.kind != TIME_OVER}
         self._over = {r.scope: r for r in records if r.kind == TIME_OVER}
         self._left = {record.seq: record for record in self._known.values()}
+        self._order = Order(r.seq for r in self._known.values() if "cancelled" not in r.body)
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._executing: dict[str, Record | None] = {}
         self._watched: list[_Watch] = []
@@ -103,6 +105,15 @@ class Replay:
             if any(_within(key.scope, scope) and step is None for scope, step in self._executing.items()):
                 self.end_if_time_was_over(key.scope)
         return record
+
+    async def turn(self, record: Record) -> None:
+        """Wait until everything is given back, and every step ended, that was recorded before this outcome."""
+        if "cancelled" not in record.body:
+            await self._order.turn(record.seq)
+
+    def give(self, record: Record) -> None:
+        """Note that an outcome is given back, which does not wait for its turn."""
+        self._order.give(record.seq)
 
     def is_past(self, scope: str) -> bool:
         """Whether what happens now in `scope` happened in the recorded run too: later steps of it are known."""
@@ -166,7 +177,9 @@ class Replay:
 
     def end_step(self, scope: str) -> None:
         """Note that the step has ended."""
-        self._executing.pop(scope, None)
+        record = self._executing.pop(scope, None)
+        if record is not None:
+            self.give(record)
 
     def step_number(self, scope: str) -> int:
         """Return the number of the step that runs, from 1."""
@@ -197,7 +210,7 @@ class Replay:
         """Let go of it."""
         for watch in [watch for watch in self._watched if watch.limit is limit]:
             self._watched.remove(watch)
-            self._executing.pop(watch.scope, None)
+            self.end_step(watch.scope)
 
     def time_is_over(self, scope: str) -> None:
         """Record that the time of `scope` was over, unless that is known."""

@@ -33,6 +33,7 @@ async def asked(effects: Effects, replay: Replay, caller: Caller, model: Model, 
     key = replay.key(effects.scope, CALL, _asked(model, call))
     record = replay.known(key)
     if record is not None:
+        await replay.turn(record)
         return await _again(effects, caller, model, call, record)
     if replay.is_over(effects.scope) and call.purpose != "last":
         await effects.wait_for_the_end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from pyrlm.subagent_options import Making, making
 from pyrlm.subcall_options import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from pyrlm.inputs import Inputs
     from pyrlm.models import Model
@@ -51,7 +52,7 @@ class SubAgents:
         self._session = session
         self._caller = session.caller
         self._shares = Shares(session.budget, session.subcalls, session.caller.effects, lambda: session.repl.idle)
-        self._started = 0
+        self._started: Counter[str] = Counter()
 
     @property
     def possible(self) -> bool:
@@ -134,17 +135,25 @@ class SubAgents:
 
     async def _all(self, wanted: Sequence[Errand], made: How) -> list[Any]:
         kit = making(self._session, made)
-        scopes = [self._scope() for _ in wanted]
+        scopes = [self._scope(errand) for errand in wanted]
         async with self._shares.taken(scopes) as shares:
             running = [
-                self._one(errand, kit, share, scope)
+                self._in_order(self._one(errand, kit, share, scope), scope)
                 for errand, share, scope in zip(wanted, shares, scopes, strict=True)
             ]
             return list(await asyncio.gather(*running))
 
-    def _scope(self) -> str:
-        self._started += 1
-        return f"{self._session.repl.executions}.{self._started}"
+    def _scope(self, errand: Errand) -> str:
+        """Name a sub-agent by its step and, as calls made side by side come in any order, by what it is to do."""
+        name = f"{self._session.repl.executions}.{self._caller.effects.name_of([errand.query, errand.context])}"
+        self._started[name] += 1
+        return f"{name}.{self._started[name]}"
+
+    async def _in_order(self, ending: Awaitable[Any], scope: str) -> Any:
+        """Return what became of a sub-agent; where the run is repeated, in the order in which they ended."""
+        value = await ending
+        await self._caller.effects.once("ended", scope, _nothing)
+        return value
 
     async def _one(self, errand: Errand, kit: Making, share: Share, scope: str) -> Any:
         """Run one sub-agent; whatever becomes of it is a value."""
@@ -223,3 +232,7 @@ class SubAgents:
         if isinstance(result.value, str):
             return f"{result.value} [incomplete: {error}]"
         return result.value
+
+
+async def _nothing() -> None:
+    return None

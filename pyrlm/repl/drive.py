@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import sys
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pyrlm.repl.protocol import HostFunction
 
-__all__ = ["Answer", "CodeClock", "FunctionTable", "HostCalls", "asleep", "cpu_clock"]
+__all__ = ["HOST_CALL", "Answer", "CodeClock", "FunctionTable", "HostCall", "HostCalls", "asleep", "cpu_clock"]
 
 _MAX_ERROR_CHARS = 2_000
 _BUSY = frozenset({b"R", b"D"})  # runs or could run; in the midst of a system call: proc(5)
@@ -38,6 +39,33 @@ class Answer:
         if self.error_type is None:
             return None
         return error_named(self.error_type, self.error)
+
+
+class HostCall:
+    """One call of code that is being answered.
+
+    Attributes:
+        above: The call for whose answer that code runs, where it is a sub-agent's.
+    """
+
+    __slots__ = ("_waiting", "above")
+
+    def __init__(self, above: HostCall | None) -> None:
+        self.above = above
+        self._waiting: list[Callable[[], None]] = []
+
+    def when_answered(self, act: Callable[[], None]) -> None:
+        """Do this once its answer goes to the code."""
+        self._waiting.append(act)
+
+    def answered(self) -> None:
+        """Do what was to be done then."""
+        for act in self._waiting:
+            act()
+
+
+HOST_CALL: ContextVar[HostCall | None] = ContextVar("pyrlm_host_call", default=None)
+"""The innermost call of code that is being answered."""
 
 
 class FunctionTable:
@@ -135,11 +163,15 @@ class HostCalls:
                 error_type="RuntimeError",
                 error=f"more than {self._max_calls:,} host calls in one step; put more into each call, or use a batch",
             )
+        call = HostCall(HOST_CALL.get())
+        asked = HOST_CALL.set(call)
         self._clock.wait()
         try:
             return await self._table.call(name, args, kwargs)
         finally:
             self._clock.go_on()
+            HOST_CALL.reset(asked)
+            call.answered()
 
     def start(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], done: Callable[[Answer], None]

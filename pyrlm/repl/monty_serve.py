@@ -124,9 +124,15 @@ class Serving:
 
     def _started(self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._check_open()
-        future = asyncio.run_coroutine_threadsafe(self._ask(name, args, kwargs), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._answered(key, name, args, kwargs), self._loop)
         self._running[key] = future
-        future.add_done_callback(lambda _: self._arrived.put(key))
+        future.add_done_callback(lambda _: self._arrived.put(key))  # of a call that was cancelled before it began
+
+    async def _answered(self, key: int, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Answer:
+        """Answer a call; answers go to the code in the order in which they came."""
+        answer = await self._ask(name, args, kwargs)
+        self._arrived.put(key)
+        return answer
 
     def _next(self, seconds: float | None = None) -> int | None:
         """Wait for the next answer. Raises queue.Empty."""
