@@ -216,6 +216,8 @@ class Changes:
 
     async def _ready(self, layout: Layout | None, made_with: Manifest | None) -> Layout:
         """The layout of an index that documents can be written to, made where there is none."""
+        if set(self._indices.name) & {"*", ","}:
+            raise RetrieverError(f"{self._indices.name!r} is a pattern, which can be read: name one index to write to")
         if layout is None:
             manifest = made_with or self._manifest()
             await self._indices.create(manifest, analyzer=self._analyzer, shards=self._shards)

@@ -266,6 +266,15 @@ def test_a_rebuild_by_the_same_model_is_no_matter(server: str, index: str) -> No
             assert made.search_batch(["kettle"])[0][0].doc_id == "kettle"
 
 
+def test_a_pattern_is_only_read(server: str, index: str) -> None:  # noqa: F811
+    with opened(server, index) as made:
+        made.index(docs(2))
+    with opened(server, f"{index}*") as made:
+        assert len(made.search("text")) == 2
+        with pytest.raises(RetrieverError, match="is a pattern, which can be read"):
+            made.index(docs(3))
+
+
 class Failing(Model):
     def embed(self, texts: Any) -> Any:
         raise RetrieverError("no key")
