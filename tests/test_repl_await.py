@@ -1,6 +1,7 @@
 """Code that awaits, gathers, makes tasks and threads: the same on both backends, and side by side on both."""
 
 import asyncio
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -211,3 +212,83 @@ def test_code_that_awaits(backend, name):
     assert done.stdout == case.out
     assert host.most >= case.want or case.want == 1
     assert case.most is None or host.most <= case.most
+
+
+# Tasks that are begun first and gathered later: each way to begin them, with each way to wait for them
+
+LATER = {
+    "tasks": "ts = [asyncio.create_task(F(c)) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "tasks, the last line awaits": "ts = [asyncio.create_task(F(c)) for c in 'abc']\n(r := await asyncio.gather(*ts))[:0]",
+    "tasks by append": "ts = []\nfor c in 'abc':\n    ts.append(asyncio.create_task(F(c)))\nr = await asyncio.gather(*ts)",
+    "tasks by +=": "ts = []\nfor c in 'abc':\n    ts += [asyncio.create_task(F(c))]\nr = await asyncio.gather(*ts)",
+    "annotated": "ts: list = [F(c) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "variables": "a = asyncio.create_task(F('a'))\nb = asyncio.create_task(F('b'))\nr = [*await asyncio.gather(a, b, F('c'))]",
+    "ensure_future": "ts = [asyncio.ensure_future(F(c)) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "a loop's tasks": "loop = asyncio.get_running_loop()\nts = [loop.create_task(F(c)) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "wait_for": "ts = [asyncio.wait_for(F(c), timeout=60) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "shield": "ts = [asyncio.shield(F(c)) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "in main": "async def main():\n    ts = [asyncio.create_task(F(c)) for c in 'abc']\n    return await asyncio.gather(*ts)\nr = asyncio.run(main())",
+    "run amid await": "x = await F('x')\nasync def main():\n    return await asyncio.gather(*[F(c) for c in 'abc'])\nr = asyncio.run(main())",
+    "a loop run amid await": "await asyncio.sleep(0)\nasync def main():\n    return await asyncio.gather(*[F(c) for c in 'abc'])\n"
+    "r = asyncio.get_event_loop().run_until_complete(main())",
+    "wait": "ts = [asyncio.create_task(F(c)) for c in 'abc']\nd, _ = await asyncio.wait(ts)\nr = sorted(t.result() for t in d)",
+    "wait of calls": "d, _ = await asyncio.wait([F(c) for c in 'abc'])\nr = sorted(t.result() for t in d)",
+    "wait for the first": "ts = {asyncio.create_task(F(c)) for c in 'abc'}\nr = []\nwhile ts:\n"
+    "    d, ts = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)\n    r += [t.result() for t in d]\nr.sort()",
+    "as_completed": "ts = [asyncio.create_task(F(c)) for c in 'abc']\nr = sorted([await t for t in asyncio.as_completed(ts)])",
+    "a group, then gather": "async with asyncio.TaskGroup() as g:\n    ts = [g.create_task(F(c)) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "a task of a gathering": "t = asyncio.create_task(asyncio.gather(*[F(c) for c in 'abc']))\nr = await t",
+    "pairs": "ts = [(c, asyncio.create_task(F(c))) for c in 'abc']\nr = await asyncio.gather(*[t for _, t in ts])",
+    "values of a dict": "ts = {c: asyncio.create_task(F(c)) for c in 'abc'}\nr = await asyncio.gather(*ts.values())",
+    "a lambda": "ts = list(map(lambda c: asyncio.create_task(F(c)), 'abc'))\nr = await asyncio.gather(*ts)",
+    "one name again": "ts = []\nfor c in 'abc':\n    x = F(c)\n    ts.append(asyncio.create_task(x))\nr = await asyncio.gather(*ts)",
+    "to_thread in tasks": "ts = [asyncio.create_task(asyncio.to_thread(F, c)) for c in 'abc']\nr = await asyncio.gather(*ts)",
+    "run_in_executor": "loop = asyncio.get_running_loop()\nts = [loop.run_in_executor(None, F, c) for c in 'abc']\nr = await asyncio.gather(*ts)",
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", LATER)
+def test_tasks_begun_first_and_waited_for_later(backend, name):
+    function = ["llm_query", "rlm_query", "tool"][len(name) % 3]
+    code = "import asyncio\n" + re.sub(r"\bF\b", function, LATER[name])
+    host, (done, after) = asyncio.run(steps(backend, code, "print([*r])", want=3))
+    assert done.error is None, done.error
+    assert after.stdout == "['<a>', '<b>', '<c>']\n"
+    assert host.most == 3
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_values_in_the_place_of_awaitables_are_awaited_as_what_they_are(backend):
+    code = (
+        "import asyncio\nt = list(map(asyncio.create_task, [llm_query(c) for c in 'ab']))\nprint(await asyncio.gather(*t))\n"
+        "t = [asyncio.create_task(c) for c in [llm_query('c')]]\nprint(await asyncio.wait_for(t[0], 60))"
+    )
+    _, (done,) = asyncio.run(steps(backend, code))
+    assert (done.error, done.stdout) == (None, "['<a>', '<b>']\n<c>\n")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_functions_of_the_code_that_are_named_like_those_of_asyncio_get_values(backend):
+    code = (
+        "class Job:\n    def run(self, x):\n        return x.upper()\n    def wait(self, xs):\n        return ''.join(xs)\n"
+        "def gather(x, y):\n    return x + y\nasync def f(job):\n    return job.run(llm_query('a'))\njob = Job()\n"
+        "print(await f(job), Job().run(llm_query('b')), job.wait([llm_query('c')]), gather(llm_query('d'), llm_query('e')))"
+    )
+    _, (done,) = asyncio.run(steps(backend, code))
+    assert (done.error, done.stdout) == (None, "<A> <B> <c> <d><e>\n")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_lock_of_an_earlier_step_can_be_waited_for(backend):
+    code = (
+        "import asyncio\nlock = asyncio.Semaphore(1)\nasync def ask(c):\n    async with lock:\n        return await llm_query(c)\n"
+        "r = await asyncio.gather(*[ask(c) for c in 'abc'])"
+    )
+    main = "async def main():\n    return await asyncio.gather(*[ask(c) for c in 'de'])\nprint(asyncio.run(main()))"
+    host, (_, again, ran) = asyncio.run(
+        steps(backend, code, "print(await asyncio.gather(*[ask(c) for c in 'xy']))", main)
+    )
+    assert (again.error, again.stdout) == (None, "['<x>', '<y>']\n")
+    assert (ran.error, ran.stdout) == (None, "['<d>', '<e>']\n")
+    assert host.most == 1

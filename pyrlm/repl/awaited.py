@@ -95,8 +95,9 @@ def _values(nodes: list[ast.Name], parents: dict[int, ast.AST]) -> list[ast.expr
     for node in nodes:
         parent = parents[id(node)]
         above = parents.get(id(parent))
-        if isinstance(parent, ast.Assign) and parent.targets == [node]:
-            values.append(parent.value)
+        given = _given(parent, node)
+        if given is not None:
+            values.append(given)
             made = True
         elif isinstance(parent, ast.AugAssign) and parent.target is node:
             values.append(parent.value)
@@ -112,6 +113,13 @@ def _values(nodes: list[ast.Name], parents: dict[int, ast.AST]) -> list[ast.expr
     if not made or single == lists:
         return None
     return [value for value in values if isinstance(value, _LISTS if lists else ast.Call)]
+
+
+def _given(statement: ast.AST, name: ast.Name) -> ast.expr | None:
+    """Return what a statement assigns to a name and to no other."""
+    if isinstance(statement, ast.AnnAssign) and statement.target is name:
+        return statement.value
+    return statement.value if isinstance(statement, ast.Assign) and statement.targets == [name] else None
 
 
 def _adds(method: ast.Attribute, called: ast.Call, parents: dict[int, ast.AST]) -> bool:

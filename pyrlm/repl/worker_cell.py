@@ -25,8 +25,8 @@ _BRIEF = 160
 _MAX_LISTED = 40
 
 
-class FinalAnswer(BaseException):
-    """Ends the code that gave its answer; no Exception, so that ``except Exception`` lets it pass."""
+class FinalAnswer(KeyboardInterrupt):
+    """Ends the code that gave its answer, in whichever task of asyncio; ``except Exception`` lets it pass."""
 
 
 class Cells:
@@ -111,18 +111,26 @@ class Cells:
         if "await" in code or "async" in code or "gather" in code:
             tree = self._rewritten(tree)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], _ast.Expr) else None
-        self._evaluate(compile(tree, name, "exec", flags, dont_inherit=True))
-        if last is None:
-            return None
-        return self._evaluate(compile(_ast.Expression(last.value), name, "eval", flags, dont_inherit=True))
+        parts = [compile(tree, name, "exec", flags, dont_inherit=True)]
+        if last is not None:
+            parts.append(compile(_ast.Expression(last.value), name, "eval", flags, dont_inherit=True))
+        if any(part.co_flags & _CO_COROUTINE for part in parts):
+            from pyrlm.repl import worker_loop  # noqa: PLC0415 - takes 30 ms
+
+            return worker_loop.run(self._awaited(parts))
+        return [self._evaluate(part) for part in parts][-1]
+
+    async def _awaited(self, parts: list[Any]) -> Any:
+        """Evaluate in the running loop: the tasks that the statements begin are those that the last line awaits."""
+        value = None
+        for part in parts:
+            value = self._evaluate(part)
+            if part.co_flags & _CO_COROUTINE:
+                value = await value
+        return value
 
     def _evaluate(self, compiled: Any) -> Any:
-        value = eval(compiled, self._names)  # noqa: S307 - this process exists to run it
-        if compiled.co_flags & _CO_COROUTINE:
-            from pyrlm.repl import worker_async  # noqa: PLC0415 - takes 30 ms
-
-            return worker_async.run(value)
-        return value
+        return eval(compiled, self._names)  # noqa: S307 - this process exists to run it
 
     def _rewritten(self, tree: Any) -> Any:
         from pyrlm.repl import worker_async  # noqa: PLC0415 - takes 30 ms

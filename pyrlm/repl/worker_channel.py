@@ -15,6 +15,7 @@ from pyrlm.repl.wire import HEADER, dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["COMMAND", "Channel", "CodeTimeout", "Interrupts"]
@@ -24,8 +25,11 @@ COMMAND = 0
 _READ_SIZE = 1 << 20
 
 
-class CodeTimeout(BaseException):
-    """Raised in running code when its time is over; no Exception, so that ``except Exception`` lets it pass."""
+class CodeTimeout(KeyboardInterrupt):
+    """Raised in running code when its time is over; no Exception, so that ``except Exception`` lets it pass.
+
+    A KeyboardInterrupt, because that is what ends an event loop from within any of its tasks.
+    """
 
 
 class Interrupts:
@@ -81,7 +85,7 @@ class Channel:
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self.interrupts = Interrupts()
-        self._read_fd = read_fd
+        self.read_fd = read_fd
         self._write_fd = write_fd
         self._poll = select.poll()
         self._poll.register(read_fd, select.POLLIN)
@@ -90,6 +94,7 @@ class Channel:
         self._arrived: dict[int, list[Any]] = {}
         self._waiting: dict[int, Any] = {}
         self._abandoned: set[int] = set()
+        self._begun: dict[int, Callable[[list[Any]], None]] = {}
         self._reading = allocate_lock()
         self._writing = allocate_lock()
         self._main = get_ident()
@@ -121,6 +126,43 @@ class Channel:
             if self._arrived.pop(key, None) is None:
                 self._abandoned.add(key)
             raise
+        finally:
+            if main:
+                self.interrupts.leave()
+
+    def begin(self, name: str, args: list[Any], kwargs: Any, arrived: Callable[[list[Any]], None]) -> int:
+        """Call a host function and wait for nothing: `arrived` gets the answer, in the thread that reads it."""
+        key = next(self._keys)
+        payload = dumps(["call", key, name, args, kwargs])
+        self._begun[key] = arrived
+        self._shielded(self._write, payload)
+        return key
+
+    def abandon(self, key: int) -> None:
+        """Drop the answer to a call that was begun, if it is still to come."""
+        if self._begun.pop(key, None) is not None:
+            self._abandoned.add(key)
+
+    def read_what_is_there(self) -> None:
+        """Lay aside what has arrived, unless another thread is about to; for an event loop, when there is something."""
+        self._shielded(self._read_unless_read)
+
+    def _read_unless_read(self) -> None:
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if self._poll.poll(0):
+                self._read()
+        finally:
+            self._reading.release()
+            self._wake_one()
+
+    def _shielded(self, step: Callable[..., None], *args: Any) -> None:
+        main = get_ident() == self._main
+        if main:
+            self.interrupts.enter()
+        try:
+            step(*args)
         finally:
             if main:
                 self.interrupts.leave()
@@ -185,7 +227,7 @@ class Channel:
 
     def _read(self) -> None:
         """Read what is there, and lay whole frames aside."""
-        data = os.read(self._read_fd, _READ_SIZE)
+        data = os.read(self.read_fd, _READ_SIZE)
         if not data:
             os._exit(0)  # the host is gone
         buffer = self._buffer
@@ -203,6 +245,10 @@ class Channel:
         key = message[1] if message[0] in {"reply", "error"} else COMMAND
         if key in self._abandoned:
             self._abandoned.discard(key)
+            return
+        arrived = self._begun.pop(key, None)
+        if arrived is not None:
+            arrived(message)
             return
         self._arrived[key] = message
         lock = self._waiting.pop(key, None)
@@ -231,7 +277,7 @@ class Channel:
     def _exactly(self, size: int) -> bytearray:
         buffer = self._buffer
         while len(buffer) < size:
-            data = os.read(self._read_fd, min(size - len(buffer), _READ_SIZE))
+            data = os.read(self.read_fd, min(size - len(buffer), _READ_SIZE))
             if not data:
                 os._exit(0)
             buffer += data

@@ -199,8 +199,16 @@ def _by_name(value: Any) -> Any:
     return [next((n for n, v in variables.items() if v is item), item) if callable(item) else item for item in value]
 
 
-def _host_function(channel: Channel, name: str, signature: str) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
+class HostCall:
+    """How a function of the host is called: at once, or begun now and answered later."""
+
+    def __init__(self, channel: Channel, name: str) -> None:
+        self.channel = channel
+        self._name = name
+
+    def sent(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return the call for the channel."""
+        name = self._name
         if any(isinstance(value, Namespace) for value in (*args, *kwargs.values())):
             raise TypeError(f"{name}(): expected a text, got ctx; hand over P, or a part: ctx.slice(start, end)")
         for passed_on in HANDED_ON.intersection(kwargs) if name in SUB_AGENTS else ():
@@ -208,14 +216,29 @@ def _host_function(channel: Channel, name: str, signature: str) -> Callable[...,
                 kwargs[passed_on] = _by_name(kwargs[passed_on])
         sent = [encode(value, f"argument {index} of {name}()") for index, value in enumerate(args, 1)]
         named = {key: encode(value, f"argument {key} of {name}()") for key, value in kwargs.items()}
-        answer = channel.call(name, sent, named)
+        return name, sent, named
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any], arrived: Callable[[list[Any]], None]) -> int:
+        """Send the call; `arrived` gets the answer. Return its key."""
+        return self.channel.begin(*self.sent(args, kwargs), arrived)
+
+    @staticmethod
+    def value(answer: list[Any]) -> Any:
+        """Return what the host has answered, or raise it."""
         if answer[0] == "reply":
             return decode(answer[2])
         raise error_named(answer[2], answer[3])
 
+
+def _host_function(channel: Channel, name: str, signature: str) -> Callable[..., Any]:
+    made = HostCall(channel, name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return made.value(channel.call(*made.sent(args, kwargs)))
+
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"{name}{signature}, answered by the host."
-    call.__dict__["answered_by_host"] = True
+    call.__dict__["answered_by_host"] = made
     return call
 
 
