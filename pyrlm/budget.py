@@ -10,11 +10,21 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyrlm.budget_left import BudgetLeft
 from pyrlm.errors import ConfigurationError, MaxSecondsExceeded, PolicyError, PriceUnknownError
-from pyrlm.meters import KEPT_SHARE, PICO, Account, Ask, CallKind, Reservation, smallest
+from pyrlm.meters import (
+    KEPT_SHARE,
+    MIN_OUTPUT_TOKENS,
+    PICO,
+    Account,
+    Ask,
+    CallKind,
+    Reservation,
+    check_tokens,
+    smallest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,36 +34,6 @@ if TYPE_CHECKING:
     from pyrlm.pricing import Price
 
 __all__ = ["KEPT_SHARE", "Budget", "BudgetLeft", "CallKind", "Reservation"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetLeft:
-    """What is left of each limit; None where there is no such limit.
-
-    What calls in flight have reserved and what is kept for the last call is taken off.
-
-    Attributes:
-        steps: Root calls.
-        subcalls: Sub-calls.
-        tokens: Input and output tokens of all calls.
-        subcall_tokens: Input and output tokens of sub-calls.
-        cost_usd: US dollars.
-        seconds: Wall time.
-        last_tokens: Tokens that the last call may use, what is kept for it included.
-        last_cost_usd: US dollars that the last call may use, what is kept for it included.
-        spent_share: The highest share of any limit that is used, from 0.0 to 1.0 (more where a provider billed more
-            than was reserved).
-    """
-
-    steps: int | None
-    subcalls: int | None
-    tokens: int | None
-    subcall_tokens: int | None
-    cost_usd: float | None
-    seconds: float | None
-    last_tokens: int | None
-    last_cost_usd: float | None
-    spent_share: float
 
 
 class Budget:
@@ -95,7 +75,7 @@ class Budget:
         prompt_tokens: int,
         max_tokens: int,
         price: Price | None = None,
-        min_output_tokens: int = 16,
+        min_output_tokens: int = MIN_OUTPUT_TOKENS,
     ) -> Reservation:
         """Hold room for one call, or say which limit forbids it.
 
@@ -115,7 +95,7 @@ class Budget:
             PriceUnknownError: `max_cost_usd` is set and `price` is None.
             ConfigurationError: A number of tokens that can't be.
         """
-        _check_tokens(prompt_tokens, max_tokens)
+        check_tokens(prompt_tokens, max_tokens)
         least = min(min_output_tokens, max_tokens)
         last = kind == "last"
         ask = Ask(prompt_tokens=prompt_tokens, max_tokens=max_tokens, min_tokens=least, price=price, last=last)
@@ -141,7 +121,7 @@ class Budget:
         prompt_tokens: int,
         max_tokens: int,
         price: Price | None = None,
-        min_output_tokens: int = 16,
+        min_output_tokens: int = MIN_OUTPUT_TOKENS,
     ) -> bool:
         """Tell whether a refused call would fit if the calls in flight turned out to use nothing.
 
@@ -183,6 +163,31 @@ class Budget:
             for account, kind in self._levels(reservation.kind):
                 account.spend(kind, usage, cost_usd)
             reservation.state = "settled"
+
+    def hold_lost(self, reservation: Reservation, tokens: int) -> None:
+        """Hold `tokens` of a reply that broke off beside `reservation`, whose cap is cut to what is left then.
+
+        Raises:
+            PolicyError: No reply has room beside them; they are held all the same.
+        """
+        with self._lock:
+            self._hold(reservation, -1)
+            reservation.prompt_tokens += tokens
+            try:
+                cap = reservation.max_tokens
+                ask = Ask(
+                    prompt_tokens=reservation.prompt_tokens,
+                    max_tokens=cap,
+                    min_tokens=min(MIN_OUTPUT_TOKENS, cap),
+                    price=reservation.price,
+                    last=reservation.kind == "last",
+                )
+                reservation.max_tokens = self._cap(reservation.kind, ask)
+            finally:
+                if reservation.price is not None:
+                    held = (reservation.prompt_tokens, reservation.max_tokens)
+                    reservation.cost_usd = reservation.price.upper_cost(*held)
+                self._hold(reservation, 1)
 
     def release(self, reservation: Reservation) -> None:
         """Give back the room of a call that was not made, or failed without usage. Again, or after `settle`: nothing."""
@@ -290,11 +295,3 @@ class Budget:
 
 def _dollars(pico: int | None) -> float | None:
     return None if pico is None else pico / PICO
-
-
-def _check_tokens(prompt_tokens: int, max_tokens: int) -> None:
-    if prompt_tokens < 0 or max_tokens < 1:
-        raise ConfigurationError(
-            f"reserve(prompt_tokens={prompt_tokens}, max_tokens={max_tokens}): expected a prompt of 0 or more tokens and "
-            "a reply of at least 1."
-        )

@@ -9,11 +9,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage, on_retry
+from pyrlm.adapters.base import Message, ModelResponse, Retry, Usage
 from pyrlm.adapters.calling import acomplete
 from pyrlm.cached_calls import key_of
 from pyrlm.effects import NO_RECORD
 from pyrlm.errors import ModelError, PolicyError, PriceUnknownError
+from pyrlm.lost_replies import LostReplies
 from pyrlm.shown import acomplete_shown
 
 if TYPE_CHECKING:
@@ -224,21 +225,27 @@ class Caller:
 
     async def _send(self, model: Model, call: Call, reservation: Reservation, note: Note) -> Reply:
         started = time.perf_counter()
-        token = on_retry.set(lambda retry: self._record_retry(model, call, retry))
+        lost = LostReplies(self.budget, reservation, model)
         try:
-            response = await self._complete(model, call, reservation.max_tokens)
-        except (ModelError, asyncio.CancelledError) as error:
+            response = await lost.repeated(
+                lambda max_tokens: self._complete(model, call, max_tokens),
+                lambda retry: self._record_retry(model, call, retry),
+            )
+        except (ModelError, PolicyError, asyncio.CancelledError) as error:
             elapsed = time.perf_counter() - started
-            why = f"{type(error).__name__}: {error}" if isinstance(error, ModelError) else "cancelled in flight"
-            self.record(call.kind, model, call, error=why, elapsed=elapsed)
+            cancelled = isinstance(error, asyncio.CancelledError)
+            why = "cancelled in flight" if cancelled else f"{type(error).__name__}: {error}"
+            charged = {} if cancelled else lost.charged()
+            self.record(call.kind, model, call, error=why, elapsed=elapsed, **charged)
             raise
-        finally:
-            on_retry.reset(token)
         usage = Usage.parse(response.usage) or self._counted(model, call, response)
         price = model.price_of(response)
-        cost = price.cost(usage) if price is not None else None
+        cost = price.cost(usage) + lost.cost_usd if price is not None and lost.cost_usd is not None else None
+        usage += lost.usage
         self.budget.settle(reservation, usage, cost)
         facts = _facts(response, reservation.max_tokens)
+        if lost.usage.total_tokens:
+            facts["lost_tokens"] = lost.usage.total_tokens
         values = {"usage": usage, "cost_usd": cost, "elapsed": time.perf_counter() - started, "data": facts}
         note(response, reservation.max_tokens, values)
         step = self.record(call.kind, model, call, output=response.text, answered_by=response.answered_by, **values)

@@ -29,8 +29,9 @@ class Cost:
 
     Attributes:
         calls: Calls that were answered.
-        failed: Calls that failed or were cancelled: nothing is known of their tokens, though a provider may bill them.
-        usage: Tokens of the answered calls.
+        failed: Calls that failed or were cancelled: of their tokens those of replies that broke off are known, and that
+            a provider may bill more.
+        usage: Tokens of all calls, as far as they are known.
         pico_usd: Money of the calls whose price is known, in whole millionths of a millionth of a US dollar, so that
             sums are exact.
         unpriced: Answered calls whose price is not known.
@@ -47,8 +48,14 @@ class Cost:
         """Return what one call has cost."""
         if step.usage is None:
             return cls(failed=1)
-        known = step.cost_usd is not None
-        return cls(calls=1, usage=step.usage, pico_usd=to_pico(step.cost_usd or 0.0), unpriced=0 if known else 1)
+        known, failed = step.cost_usd is not None, int(step.error is not None)
+        return cls(
+            calls=1 - failed,
+            failed=failed,
+            usage=step.usage,
+            pico_usd=to_pico(step.cost_usd or 0.0),
+            unpriced=0 if known else 1,
+        )
 
     @property
     def cost_usd(self) -> float | None:

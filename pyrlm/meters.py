@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pyrlm.adapters.base import Usage
 from pyrlm.errors import (
+    ConfigurationError,
     MaxCostExceeded,
     MaxStepsExceeded,
     MaxSubcallsExceeded,
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
     from pyrlm.policy import Policy
     from pyrlm.pricing import Price
 
-__all__ = ["KEPT_SHARE", "PICO", "Account", "Ask", "CallKind", "Meter", "Reservation", "smallest"]
+__all__ = [
+    "KEPT_SHARE",
+    "MIN_OUTPUT_TOKENS",
+    "PICO",
+    "Account",
+    "Ask",
+    "CallKind",
+    "Meter",
+    "Reservation",
+    "check_tokens",
+    "smallest",
+]
 
 CallKind = Literal["root", "subcall", "direct", "last"]
 """`root` counts as a step, `subcall` as a sub-call, `direct` as neither; `last` is the call kept in reserve."""
@@ -32,6 +44,9 @@ _ABOVE = 2
 
 KEPT_SHARE = 0.25
 """Largest share of a limit that is held for the last call, so that a small limit still allows work."""
+
+MIN_OUTPUT_TOKENS = 16
+"""A reply of fewer tokens is not worth its prompt."""
 
 PICO = 10**12
 """Money is counted in whole millionths of a millionth of a dollar: sums of floats would drift past a limit."""
@@ -269,3 +284,12 @@ class Account:
             "kept_back": self.kept_seconds,
         }
         return report
+
+
+def check_tokens(prompt_tokens: int, max_tokens: int) -> None:
+    """Raise `ConfigurationError` for numbers of tokens that no call has."""
+    if prompt_tokens < 0 or max_tokens < 1:
+        raise ConfigurationError(
+            f"reserve(prompt_tokens={prompt_tokens}, max_tokens={max_tokens}): expected a prompt of 0 or more tokens and "
+            "a reply of at least 1."
+        )

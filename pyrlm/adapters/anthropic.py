@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pyrlm.adapters.anthropic_body import MessagePieces, message_body, read_message
 from pyrlm.adapters.failures import Origin, failed_status
+from pyrlm.adapters.identity import own_identity
 from pyrlm.adapters.keys import check_url, find_key, first_set, register_headers
 from pyrlm.adapters.openai_compat import check_model, client_address, refuse_beside_client
 from pyrlm.adapters.streaming import StreamingChatAdapter
@@ -121,7 +122,7 @@ class AnthropicAdapter(StreamingChatAdapter):
             library="anthropic",
             client=client,
             make_client=make_client,
-            headers=headers,
+            identity=own_identity(headers),
         )
         self._cache = prompt_cache
 

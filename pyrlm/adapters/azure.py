@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.adapters.failures import Origin
+from pyrlm.adapters.identity import own_identity
 from pyrlm.adapters.keys import check_key, check_url, first_set, register_headers
 from pyrlm.adapters.openai_compat import check_model
 from pyrlm.adapters.streaming import StreamingChatAdapter
@@ -95,10 +96,13 @@ class AzureOpenAIAdapter(StreamingChatAdapter):
             rate_limit=rate_limit,
             at_openai=True,
             make_client=make_client,
-            headers=headers,
-            identity={"api_version": version},
+            identity=own_identity(headers, api_version=version),
         )
-        self.deployment = deployment
+
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment."""
+        return self._asked_model
 
 
 def _endpoint() -> str:

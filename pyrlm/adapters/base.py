@@ -17,7 +17,7 @@ from pyrlm.errors import ConfigurationError
 if TYPE_CHECKING:
     from pyrlm.pricing import Price
 
-__all__ = ["AsyncModelAdapter", "Message", "ModelAdapter", "ModelResponse", "Retry", "Usage", "on_retry"]
+__all__ = ["AsyncModelAdapter", "Message", "ModelAdapter", "ModelResponse", "Retry", "Usage", "on_loss", "on_retry"]
 
 
 class Message(TypedDict):
@@ -173,3 +173,7 @@ class Retry:
 
 on_retry: ContextVar[Callable[[Retry], None] | None] = ContextVar("pyrlm_on_retry", default=None)
 """Called by adapters before each repeated request, so that a run's trace shows it. Set by the run."""
+
+on_loss: ContextVar[Callable[[str], None] | None] = ContextVar("pyrlm_on_loss", default=None)
+"""Called by adapters with the text of a reply that began and broke off (empty where it is not known), before the request
+is repeated or the error raised: its provider may bill it, so the run charges it. Set by the run."""

@@ -47,6 +47,7 @@ _LONGEST_WAIT = 20.0
 _MESSAGE_CHARS = 500
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+_IN_THE_MIDDLE = "peer closed connection without sending complete message body"  # httpx's words; aiohttp has a class
 _NO_CREDIT = "credit balance is too low"  # Anthropic says so with status 400
 _TOO_LONG_STATUSES = frozenset({400, 413, 422, 429, 500})  # 429: "Request too large"; 500: older llama.cpp
 
@@ -72,6 +73,7 @@ class RequestFailed(Exception):  # noqa: N818 - it carries the error that is rai
         again: Whether it is worth repeating.
         wait: Seconds that the provider asks to wait, if it does.
         status: HTTP status of the reply; None where there was none.
+        began: Whether a reply had begun, or the time for it was over: the provider may bill it.
     """
 
     def __init__(
@@ -83,8 +85,10 @@ class RequestFailed(Exception):  # noqa: N818 - it carries the error that is rai
         wait: float | None = None,
         status: int | None = None,
         limit: int | None = None,
+        began: bool = False,
     ) -> None:
         super().__init__(redact(message))
+        self.began = began
         self.kind, self.again, self.wait, self.status, self._limit = kind, again, wait, status, limit
 
     def error(self, model: str, attempts: int, note: str = "") -> ModelError:
@@ -129,16 +133,19 @@ def failed_connection(error: BaseException, origin: Origin, timeout: float) -> R
         return RequestFailed(ModelUnavailableError, told, again="briefly")
     if isinstance(error, TimeoutError):
         told = f"{origin}: no complete reply within {timeout:g} s (timeout)"
-        return RequestFailed(ModelUnavailableError, told, again="yes")
+        return RequestFailed(ModelUnavailableError, told, again="yes", began=True)
     told = f"{origin}: the connection failed: {type(chain[-1]).__name__}: {_cut(str(chain[-1]))}"
-    return RequestFailed(ModelUnavailableError, told, again="yes")
+    began = any(type(link).__name__ == "ClientPayloadError" or _IN_THE_MIDDLE in str(link) for link in chain)
+    return RequestFailed(ModelUnavailableError, told, again="yes", began=began)
 
 
 def bad_reply(why: str, body: str, origin: Origin, *, again: Again = "once") -> RequestFailed:
     """A reply of status 200 that is no reply."""
     # The secret is taken out before the cut, which could otherwise leave a part of it that is no longer recognised.
     shown = _cut(redact(body)) or "(empty)"
-    return RequestFailed(BadReplyError, f"{origin} sent a reply that {why}: {shown}", again=again, status=200)
+    return RequestFailed(
+        BadReplyError, f"{origin} sent a reply that {why}: {shown}", again=again, status=200, began=True
+    )
 
 
 def provider_message(body: Any) -> str:

@@ -10,7 +10,7 @@ from pyrlm.adapters.base import ModelResponse
 from pyrlm.adapters.completion import without_thinking
 from pyrlm.adapters.failures import Origin, bad_reply
 from pyrlm.adapters.http_chat import HttpChatAdapter
-from pyrlm.adapters.identity import code_digest, digest
+from pyrlm.adapters.identity import code_digest, digest, own_identity
 from pyrlm.adapters.keys import PLACEHOLDER, check_key, check_url, register_headers
 from pyrlm.errors import ConfigurationError
 from pyrlm.secret_values import register_address
@@ -74,8 +74,6 @@ class GenericChatAdapter(HttpChatAdapter):
         url = check_url(base_url)
         key = check_key(api_key) if api_key is not None else None
         sent_headers = register_headers(headers)
-        address = f"{url}/{path.lstrip('/')}"
-        register_address(address)
 
         def make_client(sdk: Sdk) -> AsyncOpenAI:
             made: AsyncOpenAI = sdk.library.AsyncOpenAI(
@@ -88,7 +86,7 @@ class GenericChatAdapter(HttpChatAdapter):
             return made
 
         super().__init__(
-            Origin(model=model, endpoint=address.partition("?")[0]),
+            Origin(model=model, endpoint=_endpoint(f"{url}/{path.lstrip('/')}")),
             asked_model=model,
             sends_key=key is not None or "authorization" in map(str.lower, sent_headers),
             path=path,
@@ -99,8 +97,7 @@ class GenericChatAdapter(HttpChatAdapter):
             default_options=default_options,
             rate_limit=rate_limit,
             make_client=make_client,
-            headers=sent_headers,
-            identity={"path": digest(path), "response_parser": code_digest(response_parser)},
+            identity=own_identity(sent_headers, path=digest(path), parser=code_digest(response_parser)),
         )
         self._build, self._parse = payload_builder, response_parser
 
@@ -132,3 +129,9 @@ class GenericChatAdapter(HttpChatAdapter):
                 f"response_parser returned {type(reply).__name__}; expected a ModelResponse or a string."
             )
         return reply
+
+
+def _endpoint(address: str) -> str:
+    """The address without its parameters, of which those that are keys are registered."""
+    register_address(address)
+    return address.partition("?")[0]

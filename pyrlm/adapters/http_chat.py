@@ -12,12 +12,12 @@ from pyrlm.adapters.base import Usage
 from pyrlm.adapters.calling import in_thread
 from pyrlm.adapters.completion import read_completion, well_formed, without_thinking
 from pyrlm.adapters.failures import Origin, RequestFailed, bad_reply, failed_connection, failed_status
-from pyrlm.adapters.identity import client_identity, headers_digest
+from pyrlm.adapters.identity import client_identity
 from pyrlm.adapters.parameters import Parameters, check_rate_limit, check_seconds, check_whole, without_extra
 from pyrlm.adapters.rate_limit import limiter_for
 from pyrlm.adapters.retrying import with_retries
 from pyrlm.adapters.sdk import Library, LoopClients, Sdk, load, preload
-from pyrlm.adapters.sent_secrets import keep_out_of_logs, register_client, register_options, register_sent
+from pyrlm.adapters.sent_secrets import keep_secret, register_options, register_sent
 from pyrlm.errors import ConfigurationError
 from pyrlm.redact import redact
 
@@ -68,7 +68,6 @@ class HttpChatAdapter:
         rate_limit: RateLimit | None = None,
         client: Any = None,
         make_client: Callable[[Sdk], Any] | None = None,
-        headers: Mapping[str, str] | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         check_seconds(timeout=timeout, retry_seconds=retry_seconds)
@@ -93,14 +92,11 @@ class HttpChatAdapter:
         self._client = client
         self._identity = {
             "model": asked_model,
-            **(client_identity(client) if client is not None else {"headers": headers_digest(headers or {})}),
             **(identity or {}),
+            **(client_identity(client) if client is not None else {}),
         }
         self._clients = LoopClients(make_client) if make_client is not None and client is None else None
-        register_options(self.default_options)
-        if client is not None:
-            register_client(client)
-        keep_out_of_logs()
+        keep_secret(self.default_options, client)
         preload(library)
 
     def __repr__(self) -> str:
@@ -207,7 +203,11 @@ class HttpChatAdapter:
                         continue
                     raise failed_status(status, refused.response.headers, told, self._origin) from None
                 register_sent(response.request)
-                yield response, slot
+                try:
+                    yield response, slot
+                except RequestFailed as failed:
+                    failed.began = failed.began or failed.status is None
+                    raise
                 return
 
     def _expected_tokens(self, messages: Sequence[Message], max_tokens: int) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pyrlm.adapters.base import Message
 
-__all__ = ["cache_identity", "client_identity", "code_digest", "digest", "headers_digest"]
+__all__ = ["cache_identity", "client_identity", "code_digest", "digest", "headers_digest", "own_identity"]
 
 # Who pays, and how it is sent: not what is answered. A new key or token leaves the cache as it is.
 _NOT_OF_THE_ANSWER = frozenset(
@@ -53,6 +53,11 @@ def headers_digest(headers: Mapping[str, Any]) -> str:
         if name not in _NOT_OF_THE_ANSWER and not name.startswith("x-stainless-")
     }
     return digest(chosen)
+
+
+def own_identity(headers: Mapping[str, str], **further: Any) -> dict[str, Any]:
+    """What of an adapter that makes its own client can change an answer."""
+    return {"headers": headers_digest(headers), **further}
 
 
 def client_identity(client: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pyrlm.adapters.failures import Origin
+from pyrlm.adapters.identity import own_identity
 from pyrlm.adapters.keys import check_url, find_key, first_set, register_headers
 from pyrlm.adapters.streaming import StreamingChatAdapter
 from pyrlm.errors import ConfigurationError
@@ -94,8 +95,7 @@ class OpenAICompatAdapter(StreamingChatAdapter):
             client=client,
             at_openai="openai" in url,
             make_client=make_client,
-            headers=headers,
-            identity={"option_names": dict(option_names or {})},
+            identity=own_identity(headers, option_names=dict(option_names or {})),
         )
         self._option_names = dict(option_names or {})
 

@@ -11,10 +11,18 @@ from pyrlm.redact import redact, register_secret
 from pyrlm.secret_names import register_named
 from pyrlm.secret_values import register_address
 
-__all__ = ["keep_out_of_logs", "register_client", "register_options", "register_sent"]
+__all__ = ["keep_secret", "register_options", "register_sent"]
 
 _NO_SECRETS = frozenset({"prompt_cache_key", "safety_identifier"})  # OpenAI's names for labels
 _LOGGERS = ("httpx2", "openai._base_client", "anthropic._base_client")
+
+
+def keep_secret(options: Mapping[str, Any], client: Any) -> None:
+    """Register what is secret in an adapter's options and in the client that was handed in, if any."""
+    register_options(options)
+    if client is not None:
+        _register_client(client)
+    _keep_out_of_logs()
 
 
 def register_options(value: Any) -> None:
@@ -30,7 +38,7 @@ def register_options(value: Any) -> None:
             register_options(item)
 
 
-def register_client(client: Any) -> None:
+def _register_client(client: Any) -> None:
     """Register the secrets of an SDK's client that was handed in."""
     for name in ("api_key", "auth_token"):
         key = getattr(client, name, None)
@@ -63,7 +71,7 @@ class _Redacting(logging.Filter):
 
 
 @lru_cache(maxsize=1)
-def keep_out_of_logs() -> None:
+def _keep_out_of_logs() -> None:
     """Take registered secrets out of what the HTTP library and the SDKs log: addresses, and on level DEBUG requests."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_Redacting())
