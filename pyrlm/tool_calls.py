@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import reprlib
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.effects import NO_RECORD, is_recorded
+from pyrlm.foreign import contained
 from pyrlm.redact import redact
 from pyrlm.repl.common import cut_middle
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from pyrlm.effects import Effects
     from pyrlm.trace import Recorder
 
-__all__ = ["ToolCalls", "brief", "failed", "in_thread"]
+__all__ = ["ToolCalls", "brief", "failed"]
 
 _BRIEF = 300
 _MAX_REASON = 500
@@ -63,11 +62,11 @@ class ToolCalls:
             error: str | None = "stopped with the code that called it"
             value, again = None, False
 
-            async def contained() -> Any:
-                return await asyncio.create_task(_contained(tool, work), context=self._context.copy())
+            async def made() -> Any:
+                return await asyncio.create_task(contained(tool, work()), context=self._context.copy())
 
             try:
-                value, again = await self._effects.once("tool", [tool, dict(arguments)], contained)
+                value, again = await self._effects.once("tool", [tool, dict(arguments)], made)
                 error = None
             except Exception as problem:
                 again = is_recorded(problem)
@@ -84,51 +83,6 @@ class ToolCalls:
                     | ({"replayed": True} if again else {}),
                 )
         return value
-
-
-async def _contained(tool: str, work: Callable[[], Awaitable[Any]]) -> Any:
-    """Do `work`; what would end the loop, or leave the code waiting for ever, becomes a RuntimeError."""
-    try:
-        return await work()
-    except Exception:
-        raise
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise RuntimeError(f"{tool} was cancelled from within") from None
-    except BaseException as problem:
-        raise RuntimeError(f"{tool} raised {type(problem).__name__}: {problem}") from problem
-
-
-async def in_thread(function: Callable[[], Any]) -> Any:
-    """Call `function` in a thread of its own, with a copy of this context's variables.
-
-    A thread of its own: one that is over its time limit can't be stopped, and must neither take the place of other calls
-    nor hold up the end of the process.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result((value, error))
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = context.run(function)
-        except BaseException as problem:  # noqa: BLE001 - raised again where it is waited for
-            error = problem
-        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
-            loop.call_soon_threadsafe(settle, value, error)
-
-    threading.Thread(target=run, name="pyrlm-tool", daemon=True).start()
-    value, problem = await done
-    if problem is not None:
-        raise problem
-    return value
 
 
 class _Brief(reprlib.Repr):

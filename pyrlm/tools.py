@@ -13,11 +13,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import ConfigurationError, WireError
+from pyrlm.foreign import in_thread
 from pyrlm.plain import crossing
 from pyrlm.redact import redact
 from pyrlm.repl.wire import encode
 from pyrlm.tool_arguments import Arguments
-from pyrlm.tool_calls import ToolCalls, failed, in_thread
+from pyrlm.tool_calls import ToolCalls, failed
 
 if TYPE_CHECKING:
     from pyrlm.repl.protocol import HostFunction
