@@ -94,14 +94,10 @@ class Marks:
     @staticmethod
     def _cut(data: bytes, cut: int) -> int:
         """Return where `data` is cut near `cut`: before a key that stands across it."""
-        while True:
-            starts = (
-                data.rfind(form, max(0, cut - len(form) + 1), cut + len(form) - 1) for form in _forms(known_secrets())
-            )
-            before = min((start for start in starts if 0 <= start < cut), default=cut)
-            if before == cut:
-                return cut
-            cut = before
+        starts = (
+            data.rfind(form, max(0, cut - len(form) + 1), cut + len(form) - 1) for form in _forms(known_secrets())
+        )
+        return min((start for start in starts if 0 <= start < cut), default=cut)
 
 
 @lru_cache(maxsize=4)

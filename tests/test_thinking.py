@@ -135,6 +135,15 @@ def test_a_reply_of_thinking_alone_is_no_answer(reply, schema):
     assert (result.status, result.output) == ("unanswered", "")
 
 
+@pytest.mark.parametrize("schema", [None, int])
+def test_a_reply_of_thinking_alone_leads_to_the_loop_as_an_empty_one_does(schema):
+    adapter = FakeAdapter(["<think>MUSING", *[python("FINAL(2)")] * 2])
+    result = SmartRouter(adapter).run("q", TEXT, output_schema=schema)
+    assert str(result.value) == "2"
+    reasons = [step.reason for step in result.trace.of_kind("escalation")]
+    assert reasons == ["the reply was empty"]
+
+
 def test_an_answer_that_does_not_fit_is_sent_back_without_its_thinking():
     adapter = FakeAdapter(["<think>MUSING</think>\nseven", "<think>MUSING</think>\n7"])
     assert SmartRouter(adapter).run("q", TEXT, output_schema=int, escalate=False).value == 7
