@@ -138,7 +138,9 @@ def test_what_is_shown_is_how_the_answer_begins_however_the_reply_is_cut_into_pi
     answer = parse_direct(reply)
     for moment in ever:
         assert "<quotes>" not in moment.lower()
-        talked_about = re.compile(r"""(["`])(</?think>|<think>[^\n]*?</think>)(?=\1)""")
+        talked_about = re.compile(
+            r"""(["`])(</?think>|<think>[^\n]*?</think>)(?=\1|\Z)"""
+        )  # the mark after it may still be held
         assert "<think>" not in talked_about.sub("", moment)
         assert "</think>" not in talked_about.sub("", moment)
     mixed = ("[THINK]" in reply and "</think>" in reply) or ("<think>" in reply and "[/THINK]" in reply)
