@@ -91,12 +91,12 @@ def test_it_finds_what_is_there_through_every_kind_of_change(tmp_path_factory, n
     assert near.count() == exact.count()
 
 
-def assert_nearly_the_best(got, everything):
+def assert_nearly_the_best(got, everything, count=10):
     """All that is found is there, with its true score, the best first; a graph may pass by a few of the very best."""
     assert set(got) <= set(everything)
     assert [score for _, score in got] == sorted((score for _, score in got), reverse=True)
-    assert len(set(got)) == len(got) == min(10, len(everything))
-    assert len(set(everything[:10]) - set(got)) <= 2, (got, everything[:12])
+    assert len(set(got)) == len(got) == min(count, len(everything))
+    assert len(set(everything[:count]) - set(got)) <= count // 5, (got, everything[: count + 2])
 
 
 def test_it_finds_what_exact_search_finds_in_a_bigger_corpus(tmp_path):
@@ -219,11 +219,11 @@ def test_a_build_that_is_stopped_serves_with_what_it_has_and_goes_on(tmp_path, n
     assert (report.indexed, report.interrupted) == (350, False)
     assert seen == [(100, 350, 350)]
     assert len(graph.newest(tmp_path / "i" / "vectors", 32).nodes) == 100
-    assert found(near, "topic3", 30) == found(exact, "topic3", 30)
+    assert_nearly_the_best(found(near, "topic3", 30), found(exact, "topic3", 400), 30)
     seen.clear()
     near.index([], progress=progress)
     assert [linked for linked, *_ in seen] == [200, 300, 350]
-    assert found(near, "topic3", 30) == found(exact, "topic3", 30)
+    assert_nearly_the_best(found(near, "topic3", 30), found(exact, "topic3", 400), 30)
 
 
 def test_a_graph_that_cannot_be_written_is_told_and_nothing_else_fails(tmp_path, monkeypatch):
@@ -270,7 +270,7 @@ def test_threads_search_one_graph_while_another_process_writes(tmp_path, no_shor
     for thread in threads:
         thread.join()
     assert (process.returncode, wrong) == (0, [])
-    assert found(near, "topic3", 30) == found(exact, "topic3", 30)
+    assert_nearly_the_best(found(near, "topic3", 30), found(exact, "topic3", 400), 30)
     assert near.count() == 900
 
 
