@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyrlm.trace import Recorder
 
     Note = Callable[[ModelResponse, int, Mapping[str, Any]], None]
+    Lost = Callable[[Mapping[str, Any]], None]
 
 __all__ = ["Call", "Caller", "Reply"]
 
@@ -172,15 +173,18 @@ class Caller:
         """
         return await self.effects.ask(self, model, call)
 
-    async def asked(self, model: Model, call: Call, note: Note) -> Reply:
-        """As `ask`, whatever is known of a durable run; `note` gets the reply as soon as it is there, before the trace."""
+    async def asked(self, model: Model, call: Call, note: Note, lost: Lost = lambda _: None) -> Reply:
+        """As `ask`, whatever is known of a durable run.
+
+        `note` gets the reply as soon as it is there, before the trace, `lost` what a call that failed has cost.
+        """
         key = key_of(self.cache, model, call)
         if self.cache is None or key is None:
-            return await self._pay(model, call, note)
+            return await self._pay(model, call, note, lost)
         paid: list[Reply] = []
 
         async def pay() -> ModelResponse:
-            paid.append(await self._pay(model, call, note))
+            paid.append(await self._pay(model, call, note, lost))
             return paid[0].response
 
         response, outcome = await self.cache.fetch(key, pay, call.fits)
@@ -191,12 +195,12 @@ class Caller:
         step = self.record("cache_hit", model, call, output=response.text, **values)
         return Reply(response.text, response, step, call.max_tokens)
 
-    async def _pay(self, model: Model, call: Call, note: Note) -> Reply:
+    async def _pay(self, model: Model, call: Call, note: Note, lost: Lost) -> Reply:
         async with self._traffic.slot(call.purpose):
             reservation = await self._reserve(model, call)
             self._traffic.in_flight += 1
             try:
-                return await self._send(model, call, reservation, note)
+                return await self._send(model, call, LostReplies(self.budget, reservation, model, lost), note)
             except Exception:
                 # Not for a call that is cancelled: its provider may bill it, so its room stays held.
                 self.budget.release(reservation)
@@ -223,9 +227,8 @@ class Caller:
                     raise
             await self._traffic.settled.wait()
 
-    async def _send(self, model: Model, call: Call, reservation: Reservation, note: Note) -> Reply:
-        started = time.perf_counter()
-        lost = LostReplies(self.budget, reservation, model)
+    async def _send(self, model: Model, call: Call, lost: LostReplies, note: Note) -> Reply:
+        started, reservation = time.perf_counter(), lost.reservation
         try:
             response = await lost.repeated(
                 lambda max_tokens: self._complete(model, call, max_tokens),

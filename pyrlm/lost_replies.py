@@ -9,7 +9,7 @@ from pyrlm.adapters.base import Retry, Usage, on_loss, on_retry
 from pyrlm.errors import PyRLMError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pyrlm.adapters.base import ModelResponse
     from pyrlm.budget import Budget, Reservation
@@ -29,13 +29,23 @@ class _AskAgain(PyRLMError):  # noqa: N818 - it reaches no user
 class LostReplies:
     """What one call has lost so far.
 
+    Args:
+        budget: Is charged.
+        reservation: That of the call.
+        model: Is asked.
+        tell: Gets what a call that failed for good has lost.
+
     Attributes:
+        reservation: That of the call; its cap becomes smaller with what is lost.
         usage: Upper bound of the prompts of the replies that broke off, and what had come of these; estimated.
         cost_usd: What that costs; None where the price is not known.
     """
 
-    def __init__(self, budget: Budget, reservation: Reservation, model: Model) -> None:
-        self._budget, self._reservation, self._model = budget, reservation, model
+    def __init__(
+        self, budget: Budget, reservation: Reservation, model: Model, tell: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        self.reservation = reservation
+        self._budget, self._model, self._tell = budget, model, tell
         self._prompt_tokens = reservation.prompt_tokens
         self._not_held = 0
         self.usage = Usage()
@@ -72,7 +82,7 @@ class LostReplies:
         try:
             while True:
                 try:
-                    return await ask(self._reservation.max_tokens)
+                    return await ask(self.reservation.max_tokens)
                 except _AskAgain as again:
                     await asyncio.sleep(again.delay)
         finally:
@@ -83,8 +93,10 @@ class LostReplies:
         """Charge a call that failed for good with what it lost; return that as the trace has it, nothing for nothing."""
         if not self.usage.total_tokens:
             return {}
-        self._budget.settle(self._reservation, self.usage, self.cost_usd)
-        return {"usage": self.usage, "cost_usd": self.cost_usd}
+        self._budget.settle(self.reservation, self.usage, self.cost_usd)
+        charged = {"usage": self.usage, "cost_usd": self.cost_usd}
+        self._tell(charged)
+        return charged
 
     def _make_room(self, retry: Retry) -> None:
         """Hold what was lost beside the request that is about to be made.
@@ -96,7 +108,7 @@ class LostReplies:
         if not self._not_held:
             return
         lost, self._not_held = self._not_held, 0
-        before = self._reservation.max_tokens
-        self._budget.hold_lost(self._reservation, lost)
-        if self._reservation.max_tokens < before:
+        before = self.reservation.max_tokens
+        self._budget.hold_lost(self.reservation, lost)
+        if self.reservation.max_tokens < before:
             raise _AskAgain(retry.delay)

@@ -38,7 +38,7 @@ async def asked(effects: Effects, replay: Replay, caller: Caller, model: Model, 
     if replay.is_over(effects.scope) and call.purpose != "last":
         await effects.wait_for_the_end()
     replay.go_on(key, root=call.purpose == "root")
-    noted = False
+    noted, lost = False, dict[str, Any]()
 
     def note(response: ModelResponse, max_tokens: int, values: Mapping[str, Any]) -> None:
         nonlocal noted
@@ -46,9 +46,9 @@ async def asked(effects: Effects, replay: Replay, caller: Caller, model: Model, 
         noted = True
 
     try:
-        return await caller.asked(model, call, note)
+        return await caller.asked(model, call, note, lost.update)
     except (ModelError, PolicyError) as error:
-        replay.write(key, {"purpose": call.purpose, "error": error_form(error)})
+        replay.write(key, {"purpose": call.purpose, "error": error_form(error), **_charges(lost)})
         raise
     except asyncio.CancelledError:
         if not noted:  # the reply may be there already, and only its way to the cache be cut short
@@ -70,9 +70,11 @@ def _form(call: Call, response: ModelResponse, max_tokens: int, values: Mapping[
         "facts": dict(values["data"]),
         "reason": values.get("reason"),
     }
-    if "usage" in values:
-        form |= {"usage": usage_form(values["usage"]), "cost_usd": values["cost_usd"]}
-    return form
+    return form | _charges(values)
+
+
+def _charges(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"usage": usage_form(values["usage"]), "cost_usd": values["cost_usd"]} if "usage" in values else {}
 
 
 async def _again(effects: Effects, caller: Caller, model: Model, call: Call, record: Record) -> Reply:
@@ -80,9 +82,13 @@ async def _again(effects: Effects, caller: Caller, model: Model, call: Call, rec
     if "reply" in body:
         return _reply_again(caller, model, call, body)
     error = error_of(body["error"]) if "error" in body else None
-    if not isinstance(error, PolicyError):  # a call that was refused is in no trace
+    usage = usage_of(body["usage"]) if "usage" in body else None  # of replies that broke off
+    if usage is not None:
+        _charge(caller, call, body["cost_usd"], usage)
+    if usage is not None or not isinstance(error, PolicyError):  # a call that was refused is in no trace
         why = f"{type(error).__name__}: {error}" if error is not None else "cancelled in flight"
-        caller.record(call.kind, model, call, error=why, data={"replayed": True})
+        charged = {"usage": usage, "cost_usd": body.get("cost_usd")}
+        caller.record(call.kind, model, call, error=why, data={"replayed": True}, **charged)
     if error is None:
         await effects.wait_for_the_end()
     assert error is not None

@@ -9,7 +9,7 @@ import pytest
 from openai_server import Broken, Cut, Drop, LoopbackServer, Raw, Reply, Stall, Status, rate_limited
 
 from pyrlm import RLM, Policy, SmartRouter
-from pyrlm.adapters import FallbackAdapter, OpenAICompatAdapter, failures
+from pyrlm.adapters import CommandAdapter, FallbackAdapter, OpenAICompatAdapter, failures
 from pyrlm.errors import MaxTokensExceeded, ModelError
 from pyrlm.pricing import Price
 
@@ -147,3 +147,41 @@ def test_a_limit_that_broken_replies_have_used_up_is_named():
         asyncio.run(main(model(server)))
     assert caught.value.result.usage.total_tokens <= 2600
     assert sent_tokens(server) <= 2600
+
+
+@pytest.mark.parametrize("how", ["time", "parser"])
+def test_a_command_that_was_killed_or_not_understood_is_charged(how):
+    command = ["sh", "-c", "cat >/dev/null; sleep 20" if how == "time" else "cat >/dev/null; echo some words"]
+    options = {"timeout": 0.5} if how == "time" else {"response_parser": lambda output: output["text"]}
+    result = run(CommandAdapter(command, context_window=100_000, price=PRICE, **options))
+    assert result.status == "error"
+    assert result.usage.input_tokens >= len(TEXT) // 5
+    assert (result.usage.output_tokens > 0) == (how == "parser")
+
+
+def test_what_was_lost_is_charged_again_when_a_run_is_resumed(tmp_path):
+    down = [True]
+
+    def answer(body):
+        texts = [message["content"] for message in body["messages"]]
+        if "sub-LLM" in texts[0]:
+            return Raw(b"{")
+        if not any(message["role"] == "assistant" for message in body["messages"]):
+            return "```python\nprint(llm_query('How long? ' + context))\n```"
+        return Status(400, "down") if down[0] else "FINAL: two years"
+
+    path = tmp_path / "run.db"
+    with LoopbackServer(answer) as server:
+        rlm = RLM(model(server))
+        with pytest.raises(ModelError) as caught:
+            rlm.run("q", TEXT, checkpoint=path)
+        down.clear()
+        down.append(False)
+        count = server.count
+        result = rlm.resume(path)
+        assert server.count == count + 1
+    before = caught.value.result.usage
+    assert before.input_tokens >= 2 * len(TEXT) // 5
+    assert result.output == "two years"
+    assert result.usage.input_tokens > before.input_tokens
+    assert result.costs.total.usage == result.usage

@@ -17,7 +17,17 @@ from pyrlm.errors import ConfigurationError
 if TYPE_CHECKING:
     from pyrlm.pricing import Price
 
-__all__ = ["AsyncModelAdapter", "Message", "ModelAdapter", "ModelResponse", "Retry", "Usage", "on_loss", "on_retry"]
+__all__ = [
+    "AsyncModelAdapter",
+    "Message",
+    "ModelAdapter",
+    "ModelResponse",
+    "Retry",
+    "Usage",
+    "on_loss",
+    "on_retry",
+    "tell_loss",
+]
 
 
 class Message(TypedDict):
@@ -177,3 +187,10 @@ on_retry: ContextVar[Callable[[Retry], None] | None] = ContextVar("pyrlm_on_retr
 on_loss: ContextVar[Callable[[str], None] | None] = ContextVar("pyrlm_on_loss", default=None)
 """Called by adapters with the text of a reply that began and broke off (empty where it is not known), before the request
 is repeated or the error raised: its provider may bill it, so the run charges it. Set by the run."""
+
+
+def tell_loss(text: str = "") -> None:
+    """Tell the run of a reply that began and broke off after `text`; see `on_loss`."""
+    told = on_loss.get()
+    if told is not None:
+        told(text)

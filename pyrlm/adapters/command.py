@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pyrlm.adapters.base import ModelResponse
+from pyrlm.adapters.base import ModelResponse, tell_loss
 from pyrlm.adapters.completion import without_thinking
 from pyrlm.adapters.identity import code_digest, digest
 from pyrlm.adapters.outages import failure
@@ -158,9 +158,11 @@ class CommandAdapter:
         try:
             return await run(command, typed, env=self._env(), cwd=self._cwd, seconds=self._timeout)
         except TimeoutError:
+            tell_loss()
             told = f"{self!r}: no complete reply within {self._timeout:g} s (timeout); it was killed"
             raise ModelUnavailableError(told, model=self.model) from None
         except TooMuchOutput as problem:
+            tell_loss()
             raise BadReplyError(f"{self!r}: {problem}; it was killed", model=self.model) from None
         except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
             if isinstance(error, OSError) and error.errno == errno.E2BIG:
@@ -188,6 +190,7 @@ class CommandAdapter:
         try:
             reply = self._parse(ended.output)
         except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
+            tell_loss(ended.output)
             shown = redact(f"{type(error).__name__}: {error}; the output begins with {ended.output[:_TAIL_CHARS]!r}")
             raise BadReplyError(f"{self!r}: response_parser failed: {shown}", model=self.model) from None
         if isinstance(reply, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from pyrlm.adapters.base import Retry, on_loss, on_retry
+from pyrlm.adapters.base import Retry, on_retry, tell_loss
 from pyrlm.adapters.failures import RequestFailed, backoff
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-__all__ = ["tell_loss", "with_retries"]
+__all__ = ["with_retries"]
 
 _T = TypeVar("_T")
 _BRIEFLY_SECONDS = 10.0  # a server that is being started answers by then; a wrong address never does
@@ -34,7 +34,8 @@ async def with_retries(request: Callable[[], Awaitable[_T]], *, model: str, seco
     try:
         return await request()  # tenacity costs a tenth of a request on loopback: it is asked only when one has failed
     except RequestFailed as failed:
-        tell_loss(failed)
+        if failed.began:
+            tell_loss()
         failures = [failed]
 
     async def attempt() -> _T:
@@ -43,7 +44,8 @@ async def with_retries(request: Callable[[], Awaitable[_T]], *, model: str, seco
         try:
             return await request()
         except RequestFailed as failed:
-            tell_loss(failed)
+            if failed.began:
+                tell_loss()
             raise
 
     from tenacity import AsyncRetrying, retry_if_exception_type  # noqa: PLC0415 - imported together with the SDK
@@ -60,13 +62,6 @@ async def with_retries(request: Callable[[], Awaitable[_T]], *, model: str, seco
         return await retrying(attempt)
     except RequestFailed as failed:
         raise failed.error(model, plan.attempts, plan.note) from None
-
-
-def tell_loss(failed: RequestFailed, text: str = "") -> None:
-    """Tell the run of a reply that began and broke off after `text`."""
-    told = on_loss.get()
-    if failed.began and told is not None:
-        told(text)
 
 
 class _Plan:

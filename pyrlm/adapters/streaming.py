@@ -9,12 +9,12 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyrlm.adapters.base import Usage
+from pyrlm.adapters.base import Usage, tell_loss
 from pyrlm.adapters.calling import in_thread
 from pyrlm.adapters.completion import CompletionPieces, well_formed
 from pyrlm.adapters.failures import RequestFailed, bad_reply, failed_connection
 from pyrlm.adapters.http_chat import HttpChatAdapter
-from pyrlm.adapters.retrying import tell_loss, with_retries
+from pyrlm.adapters.retrying import with_retries
 from pyrlm.adapters.sdk import load
 from pyrlm.adapters.sse import data_events
 from pyrlm.errors import ModelUnavailableError
@@ -84,8 +84,7 @@ class StreamingChatAdapter(HttpChatAdapter):
                 async for text in reading:
                     yield text
             except RequestFailed as failed:
-                failed.began = True
-                tell_loss(failed, reading.text)
+                tell_loss(reading.text)
                 note = f" (the reply broke off after {len(reading.text):,} characters)"
                 raise failed.error(self.model, 1, note) from None
             reply = reading.reply()
