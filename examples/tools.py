@@ -12,9 +12,8 @@ import asyncio
 
 from pydantic import BaseModel
 
-from pyrlm import RLM
+from pyrlm import RLM, Tool
 from pyrlm.adapters import FakeAdapter
-from pyrlm.tools import Tool
 
 MAILS = "\n".join(f"Mail {n}: customer asks about order A-{100 + n}." for n in range(8))
 

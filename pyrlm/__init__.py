@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyrlm.rlm import RLM
     from pyrlm.routers import ExecutionProfile, RouteDecision, RouterConfig, RouterResult, SmartRouter
     from pyrlm.stages import Stage
+    from pyrlm.tools import Tool
     from pyrlm.trace import Trace
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "RunResult",
     "SmartRouter",
     "Stage",
+    "Tool",
     "Trace",
     "TraceStep",
     "Usage",
@@ -75,6 +77,7 @@ _HOMES = {
     "RunResult": "pyrlm.result",
     "SmartRouter": "pyrlm.routers",
     "Stage": "pyrlm.stages",
+    "Tool": "pyrlm.tools",
     "Trace": "pyrlm.trace",
     "TraceStep": "pyrlm.events",
     "Usage": "pyrlm.adapters.base",

@@ -10,13 +10,33 @@ from pyrlm.errors import ConfigurationError
 
 __all__ = ["RunLines", "SharedFile", "open_trace"]
 
+_HEAD_BYTES = 200
+
 
 def open_trace(path: str | Path) -> TextIO:
-    """Open a trace file for writing; what was in it is gone."""
+    """Open a trace file for writing; of an earlier trace nothing stays.
+
+    Raises:
+        ConfigurationError: It can't be written, or holds something that is no trace.
+    """
     try:
+        if not _is_free(Path(path)):
+            raise ConfigurationError(
+                f"The trace file {str(path)!r} exists and is no trace: it would be overwritten. Give another name, or "
+                "remove it."
+            )
         return Path(path).open("w", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"The trace file {str(path)!r} can't be written: {error.strerror}.") from error
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nothing is lost where a trace is written to this file: there is none, or it is empty or a trace."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return not head.strip() or (head.startswith(b"{") and b'"schema_version"' in head)
 
 
 class SharedFile:

@@ -9,10 +9,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pyrlm.errors import ConfigurationError
+from pyrlm.routers.prediction import recorded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyrlm.pricing import Price
     from pyrlm.routers.prediction import RecordedRun
+    from pyrlm.routers.result import RouterResult
 
 __all__ = ["RouterConfig"]
 
@@ -54,7 +58,8 @@ class RouterConfig:
         subcall_price: Price of the sub-model.
         root_can_code: Whether the root model writes usable Python; if not, no loop is started.
         prefix_cached: Whether the text was sent a moment ago and is priced as read from the provider's prompt cache.
-        recorded_runs: Earlier runs to predict costs from (`RecordedRun.of(result)`).
+        recorded_runs: Earlier runs to predict costs from: results as `SmartRouter.run` gives them, or the `RecordedRun`s
+            kept of them (`RecordedRun.of(result)`); held as these.
         min_recorded_runs: No prediction is shown for a route with fewer.
         escalate_forced: Whether a route forced by the caller may be followed by others.
 
@@ -89,7 +94,7 @@ class RouterConfig:
     subcall_price: Price | None = None
     root_can_code: bool = True
     prefix_cached: bool = False
-    recorded_runs: tuple[RecordedRun, ...] = ()
+    recorded_runs: Sequence[RecordedRun | RouterResult] = ()
     min_recorded_runs: int = 10
     escalate_forced: bool = False
 
@@ -104,6 +109,13 @@ class RouterConfig:
                 f"RouterConfig(window_overlap={self.window_overlap}): expected at most half of "
                 f"window_chars={self.window_chars}."
             )
+        if self.recorded_runs != ():
+            object.__setattr__(self, "recorded_runs", recorded(self.recorded_runs))
+
+    @property
+    def records(self) -> tuple[RecordedRun, ...]:
+        """The `recorded_runs`, as records."""
+        return recorded(self.recorded_runs)
 
     def fingerprint(self) -> str:
         """Return twelve characters that differ where any field differs."""

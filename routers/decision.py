@@ -261,5 +261,5 @@ def _affordable(match: Match, gone: Mapping[str, str]) -> Match:
 
 def _predictions(facts: Facts, config: RouterConfig) -> dict[str, Prediction]:
     size = facts.tokens.best if facts.tokens is not None else 0
-    found = {route: predict(route, size, config.recorded_runs, config.min_recorded_runs) for route in ROUTES}
+    found = {route: predict(route, size, config.records, config.min_recorded_runs) for route in ROUTES}
     return {route: prediction for route, prediction in found.items() if prediction is not None}

@@ -150,7 +150,7 @@ def _over(route: str, tokens: int, facts: Facts, config: RouterConfig) -> Drop |
         if cost > budget:
             return Drop("max_cost_usd", f"it would cost at least ${cost:.4f}, over max_cost_usd={budget:g}")
     size = facts.tokens.best if facts.tokens else 0
-    prediction = predict(route, size, config.recorded_runs, config.min_recorded_runs)
+    prediction = predict(route, size, config.records, config.min_recorded_runs)
     if prediction is not None and prediction.cost_p50 is not None and prediction.cost_p50 > budget:
         reason = f"it is predicted to cost ${prediction.cost_p50:.4f} (median), over max_cost_usd={budget:g}"
         return Drop("max_cost_usd", reason)

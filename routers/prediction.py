@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pyrlm.routers.result import RouterResult
 
-__all__ = ["Prediction", "RecordedRun", "predict"]
+__all__ = ["Prediction", "RecordedRun", "predict", "recorded"]
 
 _SIZED = frozenset({"baseline"})
 """Routes whose cost grows with the text. `select` is bounded by its passages, and a loop's tail hides its slope (the
@@ -55,6 +55,28 @@ class RecordedRun:
             for attempt in result.attempts
             if attempt.tokens
         )
+
+
+def recorded(runs: object) -> tuple[RecordedRun, ...]:
+    """Return the records of `runs`, results among them.
+
+    Raises:
+        ConfigurationError: They are something else.
+    """
+    if not isinstance(runs, list | tuple):
+        raise ConfigurationError(f"recorded_runs={type(runs).__name__}: expected a list of results or RecordedRuns.")
+    found: list[RecordedRun] = []
+    for run in runs:
+        if isinstance(run, RecordedRun):
+            found.append(run)
+        elif hasattr(run, "attempts") and hasattr(run, "decision"):
+            found += RecordedRun.of(run)
+        else:
+            raise ConfigurationError(
+                f"recorded_runs holds a {type(run).__name__}: expected results of SmartRouter.run, or RecordedRuns "
+                "(RecordedRun.of(result))."
+            )
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrlm.adapters import FakeAdapter, ModelResponse, Usage, acomplete
+from pyrlm.adapters import FakeAdapter, ModelResponse, Usage, acomplete, astream
 from pyrlm.adapters.calling import accepts_option
 from pyrlm.adapters.wording import context_limit, is_context_length
 from pyrlm.errors import ConfigurationError, ContextLengthError, ModelError, ModelUnavailableError, RateLimitError
@@ -147,8 +147,8 @@ def test_another_type_than_a_response_is_named(returned):
 
 
 def test_what_is_no_adapter_is_refused_with_what_to_do():
-    with pytest.raises(ConfigurationError, match="adapter=str: expected an object with complete"):
-        ask("gpt-4.1")
+    with pytest.raises(ConfigurationError, match="adapter=int: expected an object with complete"):
+        ask(5)
     with pytest.raises(ConfigurationError, match=r"pass an instance, Own\("):
         ask(Own)
 
@@ -469,3 +469,17 @@ def test_a_model_may_be_named_wherever_one_is_taken(monkeypatch):
         RLM("nobody:x")
     with pytest.raises(ConfigurationError, match="expected a list of models"):
         RLM("vllm:root", subagent_adapters="vllm:agent")
+
+
+def test_a_name_is_asked_like_an_adapter():
+    messages = [
+        {"role": "user", "content": "<text>\nThe warranty lasts two years.\n</text>\nHow long does the warranty last?"}
+    ]
+
+    async def main():
+        return [item async for item in astream("extractive:", messages, 50)]
+
+    assert asyncio.run(acomplete("extractive:", messages, 50)).model == "extractive"
+    assert asyncio.run(main())[-1].model == "extractive"
+    with pytest.raises(ConfigurationError, match="no provider is called"):
+        asyncio.run(acomplete("nobody:", messages, 50))

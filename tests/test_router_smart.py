@@ -284,6 +284,11 @@ def test_recorded_runs_come_from_results():
     assert sum(record.cost_usd for record in records) == pytest.approx(result.cost_usd)
     config = RouterConfig(recorded_runs=records * 10)
     assert set(SmartRouter(FakeAdapter([]), config=config).decide(QUERY, TEXT).predicted) == {"baseline", "rlm"}
+    assert RouterConfig(recorded_runs=[result] * 10) == config
+    with pytest.raises(ConfigurationError, match=r"recorded_runs holds a dict: expected results of SmartRouter\.run"):
+        RouterConfig(recorded_runs=[{"tokens": 5}])
+    with pytest.raises(ConfigurationError, match="recorded_runs=RouterResult: expected a list"):
+        RouterConfig(recorded_runs=result)
 
 
 def test_a_limit_can_be_raised_with_trace_and_result():

@@ -37,7 +37,7 @@ async def acomplete(
     Arguments go by place or by name, as its signature has them; one without a temperature is asked without one.
 
     Args:
-        adapter: Any object of the protocols in `pyrlm.adapters.base`.
+        adapter: Any object of the protocols in `pyrlm.adapters.base`, or a name such as ``"openai:gpt-4.1"``.
         messages: Chat messages, oldest first.
         max_tokens: Most tokens that the reply may have.
         temperature: Sampling temperature; None leaves it to the provider.
@@ -56,7 +56,7 @@ async def acomplete(
         AuthenticationError: It tells likewise of a wrong key.
         ModelError: It raised anything else that is no error of pyrlm; its own exception is the cause.
     """
-    check_adapter(adapter)
+    adapter = as_adapter(adapter)
     call, is_async = _method(adapter)
     places, names = _arguments(adapter, call, (messages, max_tokens, temperature), options)
     try:
@@ -83,7 +83,7 @@ async def astream(
     An adapter without an `astream` of its own gives its text in one piece. Arguments and errors are those of
     `acomplete`. Close the generator (`contextlib.aclosing`) to end a reply early.
     """
-    check_adapter(adapter)
+    adapter = as_adapter(adapter)
     call = getattr(adapter, "astream", None)
     if not callable(call):
         reply = await acomplete(adapter, messages, max_tokens, temperature, **options)
