@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pyrlm.replies_direct import ABSTENTION, HEADING, LEAD, LONGEST_ABSTENTION, plain_abstention
 from pyrlm.replies_scan import MARKER
-from pyrlm.replies_thinking import QUOTATION_MARKS, THINK_TAGS, mentioned, mentioned_pair
+from pyrlm.replies_thinking import QUOTATION_MARKS, THINK_TAGS, in_quote, mentioned, mentioned_pair
 
 __all__ = ["ShownAnswer"]
 
@@ -159,7 +159,7 @@ class ShownAnswer:
     def _watch(self) -> None:
         """Watch what is not shown for the end of thinking that no tag had opened."""
         for closer in _ANY_CLOSER.finditer(self._text, self._searched):
-            known = mentioned(self._text, *closer.span())
+            known = mentioned(self._text, *closer.span()) or in_quote(self._text, self._place, closer.start())
             if not known and _ANY_OPENER.search(self._text, self._place, closer.start()) is None:
                 self._again(closer.start())
                 return

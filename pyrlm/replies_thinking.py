@@ -14,6 +14,7 @@ __all__ = [
     "THINK_WORDS",
     "end_of_draft",
     "end_thinking",
+    "in_quote",
     "mentioned",
     "mentioned_pair",
     "thinking",
@@ -83,6 +84,12 @@ def mentioned_pair(text: str, start: int, end: int) -> bool:
     return mentioned(text, start, end) and "\n" not in text[start : min(end, start + _LONGEST_LINE)]
 
 
+def in_quote(text: str, since: int, start: int) -> bool:
+    """Tell whether what begins at `start` stands in a ``<quote>`` that has begun at `since` or after it."""
+    near = max(since, start - _LONGEST_QUOTE)
+    return text.rfind("<quote>", near, start) > text.rfind("</quote>", near, start)
+
+
 def _opens(text: str, mark: str, place: int) -> bool:
     """Tell whether the mark before `place` opens a quotation: those of its line pair up before it."""
     if mark != QUOTATION_MARKS[mark] or mark == "'":  # an apostrophe is no mark
@@ -94,5 +101,4 @@ def _opens(text: str, mark: str, place: int) -> bool:
 def _in_quote(result: Scan, start: int) -> bool:
     if result.find("<quote", 0) < 0:
         return False
-    near = max(0, start - _LONGEST_QUOTE)
-    return result.text.rfind("<quote>", near, start) > result.text.rfind("</quote>", near, start)
+    return in_quote(result.text, result.thoughts[-1][1] if result.thoughts else 0, start)

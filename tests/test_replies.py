@@ -261,6 +261,7 @@ def test_a_quotation_that_thinking_ends_with_is_none_of_its_tag():
         max_size=10,
     ).map("\n".join)
 )  # fmt: skip
+@example(f"[THINK]\n<quote>\n[/THINK]\n{fence(PRINT)}\n</think>")
 @settings(deadline=None)
 def test_what_is_left_holds_the_code_and_the_answer_that_were_taken(text):
     whole, left = parse_reply(text), parse_reply(without_thinking(text))

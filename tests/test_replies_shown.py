@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyrlm.replies import parse_direct
@@ -129,6 +129,7 @@ PARTS = st.sampled_from(
 )  # fmt: skip
 
 
+@example(["<quote>", "</think>", PROSE, "<quote>lasts 24 months</quote>", "NO_ANSWER"], 1)
 @settings(max_examples=800, deadline=None)
 @given(st.lists(PARTS, max_size=12), st.integers(1, 9))
 def test_what_is_shown_is_how_the_answer_begins_however_the_reply_is_cut_into_pieces(parts, size):
