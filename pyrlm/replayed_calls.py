@@ -87,7 +87,7 @@ async def _again(effects: Effects, caller: Caller, model: Model, call: Call, rec
         _charge(caller, call, body["cost_usd"], usage)
     if usage is not None or not isinstance(error, PolicyError):  # a call that was refused is in no trace
         why = f"{type(error).__name__}: {error}" if error is not None else "cancelled in flight"
-        charged = {"usage": usage, "cost_usd": body.get("cost_usd")}
+        charged: dict[str, Any] = {"usage": usage, "cost_usd": body.get("cost_usd")}
         caller.record(call.kind, model, call, error=why, data={"replayed": True}, **charged)
     if error is None:
         await effects.wait_for_the_end()
