@@ -6,13 +6,14 @@ import ast
 import builtins
 import symtable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pyrlm.handed_bindings import NAMED, bindings, imported, says, statements, unsure
+from pyrlm.handed_shared import other_name, with_parts_that_change
 from pyrlm.repl.common import cut_middle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pyrlm.coverage import Coverage
     from pyrlm.mcp_connection import Connection
@@ -22,28 +23,6 @@ __all__ = ["Handed", "definitions", "statements", "told_of"]
 _PURE = frozenset({"re.compile", "set", "frozenset", "dict", "list", "tuple", "str", "int", "float", "range"})
 """Calls that a constant of the code may hold: they do the same wherever they are made, and ask nobody."""
 
-_CHANGING = frozenset(
-    {
-        *(
-            "append",
-            "extend",
-            "insert",
-            "pop",
-            "popitem",
-            "remove",
-            "discard",
-            "clear",
-            "sort",
-            "reverse",
-            "add",
-            "update",
-        )
-    }
-    | {*("setdefault", "appendleft", "popleft", "write")}
-)
-"""Methods that change what they belong to."""
-
-_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _MAX_DOC = 200
 _MAX_LISTED = 40
 _MAX_LINE = 400
@@ -66,30 +45,80 @@ class Handed:
     notes: tuple[str, ...] = ()
 
 
-def definitions(sources: Iterable[str], names: Sequence[str], others: Sequence[str] = ()) -> str:
+def definitions(
+    sources: Sequence[str],
+    names: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    completed: Collection[int] | None = None,
+) -> str:
     """Return the source of functions and classes `names`, with the functions, imports and constants that they use.
 
+    What a name is has to be sure: of several bindings the last one counts only where it has certainly run, after the
+    others; names that are bound within statements or changed by functions are refused.
+
     Args:
-        sources: Pieces of code in the order in which they ran; the latest definition of a name counts.
+        sources: Pieces of code in the order in which they ran; the last one may be running.
         names: Functions or classes defined there at top level.
         others: What else could have been named, for the error.
+        completed: Numbers of the pieces of which all has run, from 0; by default all.
 
     Raises:
         ValueError: A name is not defined so, or uses a variable whose value can't be told from its source.
     """
     if not names:
         return ""
-    known = {name: found for source in sources for statement in statements(source) for name, found in _gives(statement)}
+    code = _Code(sources, range(len(sources)) if completed is None else completed)
     wanted: dict[int, ast.stmt | None] = {}
     for name in names:
-        if name not in known or not _is_function(known[name]):
-            have = _listed([other for other, found in known.items() if _is_function(found)])
+        if not code.is_function(name):
+            have = _listed([other for other in code.known if code.is_function(other)])
             more = f". Tools and servers that can be passed on: {_listed(others)}" if others else ""
             raise ValueError(
                 f"{name!r:.100} is no function that your code has defined at top level; it has: {have}{more}"
             )
-        _Collector(name, known, wanted).add(name)
+        collector = _Collector(name, code, wanted)
+        for each in (name, *code.aliases(name)):
+            collector.add(each)
     return "\n\n".join(ast.unparse(statement) for statement in wanted.values() if statement)
+
+
+class _Code:
+    """What the code of a run has defined."""
+
+    def __init__(self, sources: Sequence[str], completed: Collection[int]) -> None:
+        self.sources = sources
+        self._completed = completed
+        self._found = bindings(sources)
+        self.known = {name: says(name, events) for name, events in self._found.items()}
+
+    def why(self, name: str) -> str:
+        """Why it can't be told what a name is; empty where it can."""
+        return unsure(name, self._found, self.sources, self._completed)
+
+    def is_bound_once(self, name: str) -> bool:
+        """Whether a name has been the same since it was bound first."""
+        return len({event.meaning(name) + event.why for event in self._found[name]}) == 1
+
+    def is_function(self, name: str) -> bool:
+        """Whether a name stands for a function or class, or is another name of one."""
+        statement = self.known.get(name)
+        while isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name):
+            statement, last = self.known.get(statement.value.id), statement
+            if statement is last:
+                return False
+        return statement is not None and _is_function(statement)
+
+    def aliases(self, function: str) -> list[str]:
+        """Return other names of a function: code that knows it by one of them passes it on by any."""
+        return [
+            name
+            for name, statement in self.known.items()
+            if isinstance(statement, ast.Assign)
+            and getattr(statement.value, "id", "") == function
+            and not self.why(name)
+            if self.is_bound_once(function)
+        ]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -97,17 +126,8 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[-_MAX_LISTED:]) or "none yet") + more
 
 
-@lru_cache(maxsize=64)  # each call of a fan-out asks for the same
-def statements(source: str) -> tuple[ast.stmt, ...]:
-    """Return the statements of a piece of the model's code; none of one that can't be parsed."""
-    try:
-        return tuple(ast.parse(source).body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # code that never ran
-        return ()
-
-
 def _defines(statement: ast.stmt) -> list[str]:
-    if isinstance(statement, _NAMED):
+    if isinstance(statement, NAMED):
         return [statement.name]
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return [(alias.asname or alias.name).partition(".")[0] for alias in statement.names]
@@ -119,46 +139,10 @@ def _defines(statement: ast.stmt) -> list[str]:
     return [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
 
 
-def _gives(node: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
-    """Yield the names that a statement defines or changes, each with the statement that says what it is now."""
-    if isinstance(node, ast.stmt):
-        yield from ((name, node) for name in _defines(node))
-        if isinstance(node, (*_NAMED, ast.Import, ast.ImportFrom)):
-            return
-    for inner in _of_the_same_scope(node):
-        if isinstance(inner, ast.Import | ast.ImportFrom):  # within `try`
-            yield from _gives(inner)
-        else:
-            assert isinstance(node, ast.stmt)
-            yield from ((name, node) for name in _changes(inner))
-
-
-def _of_the_same_scope(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        own = isinstance(node, ast.comprehension) and child is node.target
-        if not own and not isinstance(child, (*_NAMED, ast.Lambda)):
-            yield child
-            yield from _of_the_same_scope(child)
-
-
-def _changes(node: ast.AST) -> list[str]:
-    """Return the name that an expression sets, deletes or changes in place."""
-    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-        return [node.id]
-    changed: ast.AST | None = None
-    if isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-        changed = node.value
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
-        changed = node.func.value
-    while isinstance(changed, ast.Subscript | ast.Attribute):
-        changed = changed.value
-    return [changed.id] if isinstance(changed, ast.Name) else []
-
-
 def _is_function(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Assign):
         return isinstance(statement.value, ast.Lambda)
-    return isinstance(statement, _NAMED)
+    return isinstance(statement, NAMED)
 
 
 class _Collector:
@@ -166,15 +150,16 @@ class _Collector:
 
     Args:
         name: The function, for messages.
-        known: Statements by the name that they define.
+        code: What the code has defined.
         wanted: Gets the statements, by their `id`.
     """
 
-    def __init__(self, name: str, known: Mapping[str, ast.stmt], wanted: dict[int, ast.stmt | None]) -> None:
+    def __init__(self, name: str, code: _Code, wanted: dict[int, ast.stmt | None]) -> None:
         self._name = name
-        self._known = known
+        self._code = code
+        self._known = code.known
         self._wanted = wanted
-        self._modules = {alias: real for found in known.values() for alias, real in _imported(found)}
+        self._modules = {alias: real for found in code.known.values() for alias, real in imported(found)}
 
     def add(self, name: str) -> None:
         statement = self._known[name]
@@ -189,27 +174,43 @@ class _Collector:
         self._wanted[id(statement)] = statement
 
     def _check(self, name: str, statement: ast.stmt, used: set[str]) -> None:
-        if isinstance(statement, ast.Import | ast.ImportFrom | ast.ClassDef):
-            return
+        why = self._code.why(name) or self._made_of(name, statement)
+        if isinstance(statement, (*NAMED, ast.Import, ast.ImportFrom)) or _is_function(statement):
+            if why:
+                uses = f"{name!r:.100}" if name == self._name else f"{self._name}() uses {name!r:.100}, which"
+                raise ValueError(f"{uses} can't be handed over: it {why}")
+        elif why or not self._says_its_value(name, statement, used):
+            raise ValueError(
+                f"{self._name}() uses the variable {name!r}, whose value was computed{why and '; it '}{why}; give it to the "
+                "function as an argument, or put it into the context"
+            )
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             for default in (*statement.args.defaults, *filter(None, statement.args.kw_defaults)):
                 if not all(map(self._is_harmless, ast.walk(default))):
                     shown = ast.unparse(default)
                     raise ValueError(f"{name}() has the default {shown:.60}, which was computed; write its value there")
-            return
-        if not self._says_its_value(name, statement, used):
-            raise ValueError(
-                f"{self._name}() uses the variable {name!r}, whose value was computed; give it to the function as an "
-                "argument, or put it into the context"
-            )
+
+    def _made_of(self, name: str, statement: ast.stmt) -> str:
+        """Why what a definition was made of when it ran may be something else now; empty where it is the same."""
+        for other in sorted(_eager(statement) & self._known.keys()):
+            if other != name and not self._code.is_bound_once(other):
+                return f"was made with {other!r}, which is bound or changed in several places"
+        return ""
 
     def _says_its_value(self, name: str, statement: ast.stmt, used: set[str]) -> bool:
-        if _is_function(statement):
-            return True
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             return False
         names = _defines(statement)
-        return name in names and self._is_constant(statement.value, used - {*names})
+        if name not in names or not self._is_constant(statement.value, used - {*names}):
+            return False
+        changes, parts = with_parts_that_change(statement.value)
+        place = other_name(name, self._code.sources, parts=parts) if changes else ""
+        if place:
+            raise ValueError(
+                f"{self._name}() uses the variable {name!r}, which has another name too by which it may have been changed: "
+                f"`{place}`; give it to the function as an argument, or put it into the context"
+            )
+        return True
 
     def _is_constant(self, value: ast.expr, used: set[str]) -> bool:
         """Whether an expression gives the same value wherever it stands, and asks nobody."""
@@ -224,19 +225,24 @@ class _Collector:
         return not isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.NamedExpr)
 
 
+def _eager(statement: ast.stmt) -> set[str]:
+    """Return the names that a definition reads when it runs, and not when it is called."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        later = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) else []
+        body = later if isinstance(later, list) else [later]
+        waiting.extend(child for child in ast.iter_child_nodes(node) if child not in body)
+    return names
+
+
 def _uses(table: symtable.SymbolTable, *, top: bool = False) -> set[str]:
     """Return the names of other definitions that a definition uses; its own locals are none."""
     used = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
     return used.union(*map(_uses, table.get_children()))
-
-
-def _imported(statement: ast.stmt) -> list[tuple[str, str]]:
-    """Return the names that an import gives, each with the dotted name that it stands for."""
-    if isinstance(statement, ast.Import):
-        return [(alias.asname, alias.name) for alias in statement.names if alias.asname]
-    if isinstance(statement, ast.ImportFrom):
-        return [(alias.asname or alias.name, f"{statement.module}.{alias.name}") for alias in statement.names]
-    return []
 
 
 def told_of(code: str) -> str:

@@ -80,6 +80,16 @@ def _adapter(session: Session, model: str | Model | None) -> object:
 
 def _handed(session: Session, servers: Mapping[str, Connection], functions: Sequence[str]) -> Handed:
     """Return what is given along, and what is told of it."""
-    code = definitions(session.repl.sources, functions, session.tools.names())
+    sources = session.repl.sources
+    completed = _completed(session, sources) if functions else ()
+    code = definitions(sources, functions, session.tools.names(), completed=completed)
     notes = [AGENT_NOTE, *([functions_note(told_of(code))] if code else [])]
     return Handed(coverage=session.coverage, servers=servers, code=code, notes=tuple(notes))
+
+
+def _completed(session: Session, sources: Sequence[str]) -> set[int]:
+    """Return the numbers of the pieces of code of which the trace says that they ran to their end."""
+    errors: dict[str, bool] = {}
+    for step in session.recorder.trace.of_kind("repl_exec"):
+        errors[step.code or ""] = errors.get(step.code or "", False) or step.error is not None
+    return {number for number, source in enumerate(sources[:-1]) if errors.get(source) is False}

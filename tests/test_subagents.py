@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 import threading
 
 import pytest
@@ -284,6 +285,42 @@ def test_what_a_function_has_computed_is_not_guessed(backend):
     ]
     error = run(root, always("FINAL(1)"), CHAPTERS, backend=backend).trace.of_kind("repl_exec")[0].error
     assert "ValueError: f() uses the variable 'rows', whose value was computed" in error
+
+
+HANDED = {
+    "another name": ("def g(x): return x + 1\nf = g", 2),
+    "a cache": ("from functools import lru_cache\n@lru_cache(maxsize=None)\ndef f(x): return x + 1", 2),
+    "a lambda": ("f = lambda x: x + 1", 2),
+    "made by another": ("def add(x): return x + 1\ndef mk(n):\n    def add(x): return x + n\n    return add\nf = mk(10)", "no function"),
+    "a local one": ("def f(x): return x + 1\ndef go():\n    def f(x): return 9\n    return rlm_query('Q', P[:9], functions=[f])\ngo()", "can't|no function"),
+    "bound within if": ("def f(x): return x + 1\nif True:\n    def f(x): return x + 100", "'f' can't be handed over"),
+    "a global that is set": ("K = 1\ndef f(x): return x + K\ndef setk():\n    global K\n    K = 100\nsetk()", "'K', whose value was computed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", HANDED)
+def test_a_sub_agent_has_the_function_that_the_code_has_or_none(backend, name):
+    define, expected = HANDED[name]
+    use = "FINAL([rlm_query('Q', P[:9], functions=[f]), f(1)])"
+    result = run([fenced(define), fenced(use), "FINAL: none"], always("FINAL(f(1))"), CHAPTERS, backend=backend)
+    if isinstance(expected, int):
+        assert result.value == [expected, expected]
+        return
+    errors = [step.error for step in result.trace.of_kind("repl_exec") if step.error]
+    assert any(re.search(expected, error) for error in errors), errors
+    assert result.trace.of_kind("sub_root_call") == [] or name == "a local one"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_definition_of_a_step_that_raised_is_not_taken_for_the_one_that_counts(backend):
+    cells = ["def f(x): return x + 1", "int('no')\ndef f(x): return -1", "FINAL(rlm_query('Q', P[:9], functions=[f]))"]
+    again = "def f(x): return x + 5\nFINAL(rlm_query('Q', P[:9], functions=[f]))"
+    script = [*map(fenced, cells), fenced(again)]
+    result = run(script, always("FINAL(f(1))"), CHAPTERS, backend=backend)
+    errors = [step.error for step in result.trace.of_kind("repl_exec") if step.depth == 0]
+    assert "'f' can't be handed over: it was bound again in a step that did not run to its end" in errors[2]
+    assert result.value == 6
 
 
 def test_functions_are_there_again_after_a_crash():

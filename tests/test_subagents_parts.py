@@ -17,9 +17,9 @@ CELLS = [
     "import re, json as j\nfrom math import pi as PI\nLIMIT = 3\nNAMES = ['a', 'b']\ncount = len(rows)\n",
     "def helper(x):\n    '''Help.\n\n    More.'''\n    return x * LIMIT\n",
     "this is no python",
-    "class Row:\n    size = LIMIT\n    def area(self):\n        return PI * self.size\n",
+    "class Row:\n    def area(self):\n        return PI * LIMIT\n",
     "def top(rows, count=2):\n    return [helper(r) for r in rows if NAMES and j and Row()]\nsquare = lambda x: x * x\n",
-    "LIMIT = 4\ndef broken():\n    return count\ndef counts():\n    global LIMIT\n    LIMIT += 1\n",
+    "LIMIT = 4\ndef broken():\n    return count\ndef counts(n):\n    return n + LIMIT\n",
 ]
 
 
@@ -35,9 +35,8 @@ def test_a_function_comes_with_what_it_uses_and_runs():
 
 def test_a_lambda_a_class_and_several_at_once():
     names = {}
-    exec(definitions(CELLS, ["square", "Row", "counts"]), names)
-    names["counts"]()
-    assert (names["square"](5), names["LIMIT"], names["Row"].size) == (25, 5, 4)
+    exec(definitions(CELLS, ["square", "counts"]), names)
+    assert (names["square"](5), names["counts"](1)) == (25, 5)
 
 
 @pytest.mark.parametrize(
@@ -196,3 +195,71 @@ def test_other_text_of_the_same_size_holds_nothing():
     pieces = [whole[0][n : n + 10_000] for n in range(0, len(whole[0]), 10_000)]
     assert share_held(pieces, whole) > 0.9
     assert share_held(pieces[: len(pieces) * 7 // 10], whole) < 0.75
+
+
+F = "def f(x):\n    return x + K\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "completed", "why"),
+    [
+        (["def f(x): return x + 1", "int('no')\ndef f(x): return -1", "use()"], {0}, "did not run to its end"),
+        (["def f(x): return x + 1", "int('no')\ndef f(x): return -1"], {0}, ""),
+        (["def f(x): return x + 1\nif True:\n    def f(x): return x + 100"], None, "within another statement"),
+        (["def f(x): return x + 1\ntry:\n    def f(x): return x + 100\nfinally:\n    pass"], None, "within another"),
+        (["def f(x): return x + 1", "def f(x): return x + 2", "use()"], {0, 1}, ""),
+        (["def f(x): return x + 1", "def f(x): return x + 2\nuse()"], {0}, ""),
+        (
+            ["def f(x): return x + 1", "def g(): rlm_query('q')\ng()\ndef f(x): return x + 2"],
+            {0},
+            "bound more than once",
+        ),
+        (
+            ["def f(x): return x + 1", "rlm_query('q', functions=[f])\ndef f(x): return x + 2"],
+            {0},
+            "bound more than once",
+        ),
+        (["def f(x): return x + 1\nuse()\ndef f(x): return x + 2"], set(), "bound more than once"),
+        (["def f(x): return x + 1", "def f(x): return x + 1"], {0}, ""),
+        (["def f(x): return x + 1\nf.seen = {}"], None, "changed after it was set"),
+        (["K = 1\n" + F + "def setk():\n    global K\n    K = 100"], None, "may be changed by setk()"),
+        (["K = 1\n" + F, "globals()['K'] = 100"], None, "changed after it was set"),
+        (["K = 1\n" + F, "g = globals()\ng['K'] = 100"], None, "changed after it was set"),
+        (["K = 1\n" + F, "globals().update(K=100)"], None, "changed after it was set"),
+        (["K = 1\n" + F, "exec('K = 100')"], None, "changed after it was set"),
+        (["K = 1\n" + F, "print(globals()['K'], 'K' in globals())"], None, ""),
+        (["D = [1]\nE = D\nE[0] = 100\ndef f(x): return x + D[0]"], None, "another name too"),
+        (["D = [1]\ndef change(d): d[0] = 100\nchange(D)\ndef f(x): return x + D[0]"], None, "another name too"),
+        (
+            ["D = [1]\ndef change(): D[0] = 100\nchange()\ndef f(x): return x + D[0]"],
+            None,
+            "may be changed by change()",
+        ),
+        (["D = {'a': [1]}\nd = D['a']\nd[0] = 100\ndef f(x): return x + D['a'][0]"], None, "another name too"),
+        (["D = {'a': [1]}\nd = D.get('a')\nd[0] = 100\ndef f(x): return x + D['a'][0]"], None, "another name too"),
+        (
+            ["D = {'a': 1}\nprint(D, len(D), D['a'], [k for k in D], json.dumps(D))\ndef f(x): return x + D['a']"],
+            None,
+            "",
+        ),
+        (["X = 1\nK = X + 1\nX = 10\n" + F], None, "made with 'X'"),
+        (["X = 1\ndef f(x, k=X): return x + k\nX = 10"], None, "made with 'X'"),
+        (["def g(x): return x + 1\nf = g"], None, ""),
+        (["def g(x): return x + 1\nf = g\ndef g(x): return x + 2"], None, "made with 'g'"),
+        (["import re\ndef f(x): return re.sub('a', 'b', x)", "import re, json", "import re"], {0, 1}, ""),
+        (["from functools import lru_cache\n@lru_cache(maxsize=None)\ndef f(x): return x + 1"], None, ""),
+    ],
+)
+def test_what_a_function_is_must_be_sure(cells, completed, why):
+    if not why:
+        assert "f" in definitions(cells, ["f"], completed=completed)
+        return
+    with pytest.raises(ValueError, match=r"f\b") as caught:
+        definitions(cells, ["f"], completed=completed)
+    assert why in str(caught.value)
+
+
+def test_other_names_of_a_function_come_along():
+    names = {}
+    exec(definitions(["def g(x):\n    return x + 1\nf = g"], ["g"]), names)
+    assert names["f"](1) == names["g"](1) == 2

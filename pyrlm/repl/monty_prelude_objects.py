@@ -4,14 +4,15 @@ from __future__ import annotations
 
 PIECES = {
     "_pyrlm_by_name": """
-def _pyrlm_by_name(value, known=''):
+def _pyrlm_by_name(value, pairs):
     if value is None or isinstance(value, (str, int, float, dict)):
         return value
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_pyrlm_by_name(item) for item in value]
-    shown = repr(value)
-    name = shown.split("'")[1].split('.')[-1] if "'" in shown else shown.split(' ')[-1].strip('>')
-    return known if known and name == '<lambda>' else name
+        return [_pyrlm_by_name(item, pairs) for item in value]
+    for name, known in _pyrlm_names(pairs).items():
+        if known is value:
+            return name
+    return 'a function that no variable of yours holds'
 """,
     "_pyrlm_Static": """
 class _pyrlm_Static:

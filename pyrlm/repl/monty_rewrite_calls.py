@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import ast
+from typing import TYPE_CHECKING
 
 from pyrlm.repl import monty_rewrite_tables as tables
 from pyrlm.repl.common import HANDED_ON
 from pyrlm.repl.monty_rewrite_expr import Expressions, call
 from pyrlm.repl.monty_rewrite_scan import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Calls"]
 
@@ -150,17 +154,9 @@ class Calls(Expressions):
         """Functions of the code go by name: the host has their source."""
         for keyword in node.keywords:
             if keyword.arg in HANDED_ON:
-                keyword.value = self._by_name(keyword.value)
+                names = self.all_names(node, without=self.shadowing_names())
+                keyword.value = call("_pyrlm_by_name", keyword.value, names, like=keyword.value)
         return None
-
-    @staticmethod
-    def _by_name(value: ast.expr) -> ast.expr:
-        if not isinstance(value, ast.List | ast.Tuple | ast.Set):
-            return call("_pyrlm_by_name", value, like=value)
-        names = [
-            call("_pyrlm_by_name", e, ast.Constant(e.id), like=e) if isinstance(e, ast.Name) else e for e in value.elts
-        ]
-        return ast.copy_location(ast.List(names, ast.Load()), value)
 
     call_rlm_query_batch = call_rlm_query_batched = call_rlm_query
 
@@ -173,9 +169,9 @@ class Calls(Expressions):
     def call_SHOW_VARS(self, node: ast.Call) -> ast.expr:
         return call("_pyrlm_show_vars", self.all_names(node), like=node)
 
-    def all_names(self, node: ast.Call) -> ast.expr:
-        """Return what reads every variable of the session."""
-        made = self._names(node, sorted((self.known.names | self.module_names()) - self.known.host))
+    def all_names(self, node: ast.Call, *, without: Iterable[str] = ()) -> ast.expr:
+        """Return what reads every variable of the session, but those names that a function has for its own."""
+        made = self._names(node, sorted((self.known.names | self.module_names()) - self.known.host - {*without}))
         assert isinstance(made, ast.Call)
         return made.args[0]
 
@@ -197,6 +193,10 @@ class Calls(Expressions):
     def local_names(self) -> list[str]:
         """Names of the function that is being rewritten."""
         return []
+
+    def shadowing_names(self) -> set[str]:
+        """Names that stand for something else here than at top level, so that those of the session can't be read."""
+        return set()
 
 
 def _last_name(node: ast.expr) -> str:

@@ -31,13 +31,14 @@ class Rewriter(Awaits):
     def module_names(self) -> set[str]:
         return self.top
 
+    def shadowing_names(self) -> set[str]:
+        functions = [scope for scope in self.scopes if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef)]
+        return {name for function in functions for name in _locals_of(function)}
+
     def local_names(self) -> list[str]:
         function = self.scopes[-1]
         assert isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-        arguments = function.args
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-        given = [a.arg for a in [*every, *(x for x in (arguments.vararg, arguments.kwarg) if x)]]
-        return [n for n in dict.fromkeys([*given, *bound_names(function.body)]) if not n.startswith("_pyrlm_")]
+        return _locals_of(function)
 
     # del and assignments
 
@@ -275,3 +276,10 @@ def _expression(source: str, like: ast.AST) -> ast.expr:
 
 def _listed(made: ast.AST | list[ast.stmt]) -> list[ast.stmt]:
     return made if isinstance(made, list) else [made]  # type: ignore[list-item]  # visiting a statement gives statements
+
+
+def _locals_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    given = [a.arg for a in [*every, *(x for x in (arguments.vararg, arguments.kwarg) if x)]]
+    return [n for n in dict.fromkeys([*given, *bound_names(function.body)]) if not n.startswith("_pyrlm_")]
