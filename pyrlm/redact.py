@@ -7,6 +7,8 @@ import json
 __all__ = ["known_secrets", "redact", "register_secret"]
 
 _MIN_LENGTH = 6  # shorter strings ("none", "key") are placeholders of local servers and would blank ordinary words
+_PLACEHOLDERS = frozenset({"ollama", "lm-studio", "not-needed", "no-key-required", "sk-no-key-required"})
+"""Keys that the guides to local servers tell people to give; words of any text about them."""
 _secrets: set[str] = set()
 _longest_first: list[tuple[str, ...]] = [()]
 """One tuple, put in the place of the last as a whole: other threads may be reading it."""
@@ -15,9 +17,9 @@ _longest_first: list[tuple[str, ...]] = [()]
 def register_secret(value: str | None) -> None:
     """Remember `value` (an API key) for the life of the process, so that `redact` removes it, also where it was escaped.
 
-    Values under six characters are placeholders (`"none"`) and are left alone.
+    Values under six characters (`"none"`) and the usual placeholders (`"ollama"`) are left alone.
     """
-    if value and len(value) >= _MIN_LENGTH and value not in _secrets:
+    if value and len(value) >= _MIN_LENGTH and value not in _secrets and value not in _PLACEHOLDERS:
         from urllib.parse import quote  # noqa: PLC0415 - 3 ms, which `import pyrlm` need not wait for
 
         _secrets.update((value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")))

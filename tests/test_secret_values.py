@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrlm import redact as redaction
+from pyrlm.adapters import OpenAICompatAdapter
 from pyrlm.redact import redact, register_secret
 from pyrlm.secret_values import register_address, register_arguments, register_values
 
@@ -159,3 +160,9 @@ def test_nothing_is_left_of_a_secret_that_holds_another(secrets, random):
     for secret in order:
         register_secret(secret)
     assert redact(longest) == "[secret]"
+
+
+@pytest.mark.parametrize("key", ["ollama", "lm-studio", "not-needed", "no-key-required", "sk-no-key-required"])
+def test_the_keys_that_guides_to_local_servers_give_are_words_of_any_text(key):
+    OpenAICompatAdapter("m", base_url="http://127.0.0.1:9/v1", api_key=key)
+    assert redact(f"How is {key} set up?") == f"How is {key} set up?"
