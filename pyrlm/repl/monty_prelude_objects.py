@@ -9,10 +9,10 @@ def _pyrlm_by_name(value, pairs):
         return value
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_pyrlm_by_name(item, pairs) for item in value]
-    for name, known in _pyrlm_names(pairs).items():
-        if known is value:
-            return name
-    return 'a function that no variable of yours holds'
+    shown = repr(value)
+    own = shown.split("'")[1].split('.')[-1] if "'" in shown else shown.split(' ')[1] if ' ' in shown else ''
+    names = [name for name, known in _pyrlm_names(pairs).items() if known is value]
+    return own if own in names else (names + ['a function that no variable of yours holds'])[0]
 """,
     "_pyrlm_Static": """
 class _pyrlm_Static:

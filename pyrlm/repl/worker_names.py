@@ -195,8 +195,14 @@ def _by_name(value: Any) -> Any:
     """Return the names of functions and classes in a list, as the host knows their source; all else as it is."""
     if not isinstance(value, (list, tuple, set, frozenset)):
         value = [value]
-    variables = sys.modules["__main__"].__dict__
-    return [next((n for n, v in variables.items() if v is item), item) if callable(item) else item for item in value]
+    return [_name_of(item) if callable(item) else item for item in value]
+
+
+def _name_of(item: Any) -> Any:
+    """Return the variable that holds a function, the one of its own name where there are several."""
+    names = [name for name, value in sys.modules["__main__"].__dict__.items() if value is item]
+    own = getattr(item, "__name__", None)
+    return own if own in names else (names or [item])[0]
 
 
 class HostCall:
