@@ -100,14 +100,9 @@ PLACES = {
 }
 
 
-def echo(server):
-    """What a server tells that shows all it was sent."""
-
-    def answer(body):
-        request = server.requests[-1]
-        return Status(401, f"refused: {request.headers} {request.query} {body}")
-
-    return answer
+def refusing(key):
+    """A model whose provider tells the key that it was sent."""
+    return lambda _: Status(401, f"this key may not: {key}")
 
 
 def links(error):
@@ -127,8 +122,7 @@ def shown(error):
 @pytest.mark.parametrize("place", PLACES)
 def test_a_key_that_is_echoed_is_shown_nowhere(place, key, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    with LoopbackServer() as server:
-        server._model = echo(server)
+    with LoopbackServer(refusing(key)) as server:
         adapter = PLACES[place](server, key)
         path = tmp_path / "trace.jsonl"
         with pytest.raises(ModelError) as caught:
@@ -176,10 +170,8 @@ def test_a_key_in_a_garbled_reply_is_not_shown(place, fault, key):
     ],
 )
 def test_anthropics_keys_are_not_shown(make, key):
-    with AnthropicServer() as server:
-        server._model = echo(server)
-        with pytest.raises(ModelError) as caught:
-            asyncio.run(acomplete(make(server, key), HELLO, 16))
+    with AnthropicServer(refusing(key)) as server, pytest.raises(ModelError) as caught:
+        asyncio.run(acomplete(make(server, key), HELLO, 16))
     assert all(key not in text for text in shown(caught.value))
 
 

@@ -133,6 +133,14 @@ def test_a_stream_is_charged_with_what_had_come():
     assert result.usage.input_tokens >= 0.9 * sent_tokens(server)
 
 
+@pytest.mark.parametrize("how", ["end", "close"])
+def test_a_stream_that_ends_before_its_first_text_is_charged(how):
+    with LoopbackServer([Broken(how, after=1), "Two years."]) as server:
+        *_, last = SmartRouter(model(server)).stream("How long does it last?", TEXT, escalate=False)
+    assert (last.result.output, server.count) == ("Two years.", 2)
+    assert last.result.usage.input_tokens >= 0.9 * sent_tokens(server)
+
+
 def test_a_step_counts_once_however_often_its_reply_broke_off():
     with LoopbackServer([Drop("half"), Drop("half"), "FINAL: x"]) as server:
         result = RLM(model(server), policy=Policy(max_steps=1)).run("q", "text")
