@@ -55,7 +55,8 @@ class AnthropicAdapter(StreamingChatAdapter):
 
     `stop` and `reasoning_effort` are sent under Anthropic's names, and a `response_format` with a JSON schema as its
     structured output. `seed` has no counterpart there and is left out. Thinking is turned on by an option, such as
-    ``thinking={"type": "adaptive"}``; it is not part of the reply's text and is never sent back.
+    ``thinking={"type": "adaptive"}``; it is not part of the reply's text and is never sent back. It counts against the
+    tokens of a reply, so that ``budget_tokens`` has to be below `RLM.max_tokens` (4,096) and `RLM.subcall_max_tokens`.
 
     Args:
         model: The model's name.
