@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.context import Context
@@ -80,6 +81,8 @@ def is_data(source: object) -> bool:
         return False
     if isinstance(source, Sequence):
         return not source or not all(item is None or isinstance(item, str | bytes) for item in source)
+    if isinstance(source, PathLike):
+        return False  # a text within data, and by itself a file that somebody means to be read
     return isinstance(source, Mapping | AbstractSet) or converter(source) is not None
 
 

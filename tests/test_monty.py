@@ -14,6 +14,7 @@ from repl_conformance import CASES, check_crash_and_replacement, check_variables
 from pyrlm.context import Context
 from pyrlm.errors import ReplCrashedError, ReplUnavailableError, WireError
 from pyrlm.repl.monty import MontyRepl
+from pyrlm.repl.monty_worker import Launcher
 from pyrlm.repl.protocol import Setup
 
 
@@ -85,6 +86,25 @@ def test_a_start_that_is_cancelled_leaves_no_folder(tmp_path, monkeypatch):
     asyncio.run(main())
     gc.collect()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_script_that_a_forked_process_still_holds_is_waited_for(monkeypatch):
+    made = Launcher.__init__
+
+    def held(self, **options):
+        made(self, **options)
+        threading.Timer(0.3, os.close, [os.open(self.path, os.O_WRONLY)]).start()
+
+    monkeypatch.setattr(Launcher, "__init__", held)
+
+    async def main():
+        repl = MontyRepl()
+        await repl.start(Setup())
+        result = await repl.run("1 + 1")
+        await repl.close()
+        return result.stdout
+
+    assert asyncio.run(main()) == "2\n"
 
 
 def test_many_sessions_wait_for_the_host_at_once():

@@ -414,11 +414,15 @@ def test_ctrl_c_stops_one_question():
 
     adapter = FakeAdapter([python("n = 7"), "FINAL: 7", interrupted, python("print(n)"), "FINAL: 7"])
     repls = Counted("exec")
-    with RLM(adapter, repl_backend=repls).session(TEXT) as session:
-        session.ask("First?")
-        with pytest.raises(KeyboardInterrupt):
-            session.ask("Second?")
-        assert session.ask("Third?").output == "7"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has started us with "&"
+    try:
+        with RLM(adapter, repl_backend=repls).session(TEXT) as session:
+            session.ask("First?")
+            with pytest.raises(KeyboardInterrupt):
+                session.ask("Second?")
+            assert session.ask("Third?").output == "7"
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (repls.starts, gone(repls)) == (1, True)
 
 

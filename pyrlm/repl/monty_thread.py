@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MontyThread", "WorkerOptions"]
 
+_BUSY_TRIES, _BUSY_SECONDS = 200, 0.01
+"""A process that another thread has just forked holds the script open, for writing, until it becomes its program."""
 _HANG = 1.0  # seconds beyond the limit after which a worker that checks no clock is killed
 
 
@@ -93,6 +96,17 @@ class MontyThread:
 
     def open(self) -> None:
         """Start the pool and a session in it."""
+        for tries_left in reversed(range(_BUSY_TRIES)):
+            try:
+                self._start()
+                break
+            except RuntimeError as error:
+                if "Text file busy" not in str(error) or not tries_left:
+                    raise
+                time.sleep(_BUSY_SECONDS)
+        self.checkout()
+
+    def _start(self) -> None:
         from pydantic_monty import Monty  # noqa: PLC0415 - takes 60 ms, and only this backend needs it
 
         self._pool = self._stack.enter_context(
@@ -104,7 +118,6 @@ class MontyThread:
                 feed_duration_limit_grace=_HANG,
             )
         )
-        self.checkout()
 
     def checkout(self) -> None:
         """Take a new session in the place of the one before."""
