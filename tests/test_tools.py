@@ -422,7 +422,7 @@ def test_every_typed_dict_is_checked():
     def other(row: ExtendedDict):
         return "passed"
 
-    good = {"a": 1, "b": [{"x": 2}], "again": {"a": 1}}
+    good = {"a": 1, "b": [{"x": 2}], "again": {"a": 1, "b": []}}
     bad = [
         "typed({'b': [{'x': 1}]})",
         "typed({'a': 1})",
