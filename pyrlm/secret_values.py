@@ -106,10 +106,7 @@ def _register(name: str, value: str) -> None:
     for inner, item in held:
         _register(inner, item)
     if not held and not _ADDRESS.fullmatch(value) and _is_secret(name, value):
-        register_secret(value)
-        scheme = _SCHEME.match(value)
-        if scheme:
-            _register_login(scheme[1], value[scheme.end() :])
+        _register_credentials(value)
         lines = value.splitlines()
         for line in lines if len(lines) > 1 else ():
             if len(line) >= _MIN_LINE and not line.startswith("-----"):
@@ -135,6 +132,14 @@ def _of_json(name: str, value: str) -> list[tuple[str, str]]:
     return found
 
 
+def _register_credentials(value: str) -> None:
+    """Register a value, and what follows the scheme in it where it is a header's."""
+    register_secret(value)
+    scheme = _SCHEME.match(value)
+    if scheme:
+        _register_login(scheme[1], value[scheme.end() :])
+
+
 def _register_login(scheme: str, secret: str) -> None:
     """Register what follows the scheme in a header, and the password that Basic encodes."""
     found = [secret]
@@ -153,10 +158,7 @@ def _register_parts(text: str) -> None:
     for found in _PAIR.finditer(_ADDRESS.sub(" ", text)):
         value = next((part for part in found.groups()[1:] if part), "").strip()
         if _is_named(found[1], value):
-            register_secret(value)
-            scheme = _SCHEME.match(value)
-            if scheme:
-                _register_login(scheme[1], value[scheme.end() :])
+            _register_credentials(value)
 
 
 def _is_secret(name: str, value: str) -> bool:
