@@ -10,9 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pyrlm.errors import MCPError
-from pyrlm.mcp_failures import Tail, keep_logs_clean, kind_of, told_of
+from pyrlm.mcp_failures import LOGGERS, Tail, kind_of, told_of
 from pyrlm.mcp_results import wrapped
 from pyrlm.redact import redact
+from pyrlm.redacted_logs import keep_logs_clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -218,7 +219,7 @@ async def _open(server: Server, tail: Tail) -> AsyncGenerator[Client, None]:
     """Connect the SDK's client over the transport that the server has."""
     from mcp.client.client import Client  # noqa: PLC0415 - slow to import
 
-    keep_logs_clean()
+    keep_logs_clean(*LOGGERS)
     async with AsyncExitStack() as stack:
         transport: Any
         if server.url is not None and server.sse:

@@ -6,9 +6,7 @@ What a server writes when it dies may hold all that it was given, its environmen
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,34 +16,13 @@ from pyrlm.repl.common import cut_middle
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["Tail", "keep_logs_clean", "kind_of", "told_of"]
+__all__ = ["LOGGERS", "Tail", "kind_of", "told_of"]
 
 _MAX_STDERR = 20_000
 _MAX_MESSAGE = 1_000
 _CLOSED = -32_000  # mcp_types.CONNECTION_CLOSED
-_LOGGERS = ("httpx2", "client", "mcp.client.stdio", "mcp.client.sse", "mcp.client.streamable_http")
-
-
-class _Redacted(logging.Filter):
-    """Takes secrets out of what the SDK logs: addresses, and lines of a server that are no messages."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        said = record.getMessage()
-        record.msg, record.args = redact(said), ()
-        if record.exc_info:
-            told = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            if redact(told) != told:
-                record.exc_info, record.exc_text = None, redact(told)
-        return True
-
-
-_redacted = _Redacted()
-
-
-def keep_logs_clean() -> None:
-    """Take secrets out of the logs of the SDK and its HTTP client from now on."""
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_redacted)
+LOGGERS = ("httpx2", "client", "mcp.client.stdio", "mcp.client.sse", "mcp.client.streamable_http")
+"""What the SDK and its HTTP client log by: addresses, and lines of a server that are no messages."""
 
 
 class Tail(asyncio.Protocol):

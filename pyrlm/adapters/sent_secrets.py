@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from pyrlm.redact import redact, register_secret
+from pyrlm.redact import register_secret
+from pyrlm.redacted_logs import keep_logs_clean
 from pyrlm.secret_names import register_named
 from pyrlm.secret_values import register_address
 
@@ -22,7 +22,7 @@ def keep_secret(options: Mapping[str, Any], client: Any) -> None:
     register_options(options)
     if client is not None:
         _register_client(client)
-    _keep_out_of_logs()
+    keep_logs_clean(*_LOGGERS)
 
 
 def register_options(value: Any) -> None:
@@ -57,21 +57,3 @@ def register_sent(request: Any) -> None:
 @lru_cache(maxsize=512)
 def _register_header(name: str, value: str) -> None:
     register_named({name: value})
-
-
-class _Redacting(logging.Filter):
-    """Takes registered secrets out of what is logged."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        told = record.getMessage()
-        clean = redact(told)
-        if clean != told:
-            record.msg, record.args = clean, ()
-        return True
-
-
-@lru_cache(maxsize=1)
-def _keep_out_of_logs() -> None:
-    """Take registered secrets out of what the HTTP library and the SDKs log: addresses, and on level DEBUG requests."""
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_Redacting())
